@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+# The only entry to everything here; "make help" lists what there is. The
+# work is done by the scripts in tools/testing/checkpoint/.
+
+BUILD		?= $(CURDIR)/build
+KERNEL		?= normal
+CMD		?= uname -a
+MEM		?= 4096
+CPUS		?= 2
+TIMEOUT		?= 600
+SHARE		?=
+ROOT_EXTRA	?=
+CMDLINE		?=
+TESTS		?=
+
+export BUILD KERNEL ROOT_EXTRA CMD
+
+SCRIPTS	:= tools/testing/checkpoint
+# One build at a time; -o: nothing started meanwhile (ccache ...) keeps the lock.
+LOCKED	= mkdir -p $(BUILD) && flock -o $(BUILD)/.lock
+# Set in the recipe, so that the packages are there before anything is asked of them.
+VM_ARGS	= --build $(BUILD) --rootfs "$$($(SCRIPTS)/mkrootfs.sh)" --kernel $(KERNEL) \
+	  --mem $(MEM) --cpus $(CPUS) --cmdline "$(CMDLINE)" --share "$(SHARE)"
+
+.PHONY: help
+help:
+	@echo 'make kernel           build the kernel'
+	@echo 'make vm CMD=...       boot it, run CMD as root, exit with its status'
+	@echo 'make shell            boot it, run an interactive shell'
+	@echo 'make test             lint, KUnit and kselftests'
+	@echo 'make test TESTS=...   only the tests whose names match this shell pattern'
+	@echo 'make lint             checkpatch, sparse, W=1'
+	@echo 'make demo             the demonstration'
+	@echo 'make export           the whole as a git-am series in build/series'
+	@echo 'make clean            remove what was built'
+	@echo 'make distclean        remove the kernel tree and the root file systems too'
+	@echo
+	@echo 'KERNEL=normal|debug   which kernel            ($(KERNEL))'
+	@echo 'MEM=MiB CPUS=n        size of the machine     ($(MEM), $(CPUS))'
+	@echo 'TIMEOUT=seconds       for vm and demo         ($(TIMEOUT))'
+	@echo 'SHARE=dir             shown at /host          ($(SHARE))'
+	@echo 'ROOT_EXTRA=packages   more for the guest      ($(ROOT_EXTRA))'
+	@echo 'CMDLINE=arguments     more for the kernel     ($(CMDLINE))'
+	@echo 'BUILD=dir             where everything goes   ($(BUILD))'
+
+.PHONY: deps
+deps:
+	@$(SCRIPTS)/deps.sh
+
+.PHONY: kernel
+kernel: deps
+	@$(LOCKED) $(SCRIPTS)/kernel.sh $(KERNEL)
+
+.PHONY: guest
+guest: kernel
+	@$(LOCKED) $(SCRIPTS)/guest.sh $(KERNEL)
+	@$(SCRIPTS)/mkrootfs.sh >/dev/null
+
+.PHONY: vm
+vm: guest
+	@$(SCRIPTS)/vm.py $(VM_ARGS) --timeout $(TIMEOUT) --cmd "$$CMD"
+
+.PHONY: shell
+shell: guest
+	@$(SCRIPTS)/vm.py $(VM_ARGS) --timeout 864000 --shell
+
+# The guest's results go to $(BUILD)/results.
+.PHONY: demo
+demo: SHARE = $(BUILD)/results
+demo: guest
+	@mkdir -p $(BUILD)/results
+	@$(SCRIPTS)/vm.py $(VM_ARGS) --timeout $(TIMEOUT) --name demo \
+		--cmd "RESULTS=/host bash /opt/checkpoint/test/demo.sh"
+
+.PHONY: lint
+lint: kernel
+	@$(LOCKED) $(SCRIPTS)/lint.sh
+
+.PHONY: test
+test: guest
+	@$(SCRIPTS)/test.py $(VM_ARGS) --tests "$(TESTS)"
+
+.PHONY: export
+export: kernel
+	@$(LOCKED) $(SCRIPTS)/export.py $(BUILD)
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
+		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
+		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results
+
+.PHONY: distclean
+distclean:
+	rm -rf $(BUILD)

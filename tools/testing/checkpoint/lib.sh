@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+# Paths and helpers shared by the scripts here; sourced, never run.
+
+: "${BUILD:?BUILD is not set: use the Makefile}"
+BUILD=$(readlink -f "$BUILD")
+SRC=$BUILD/linux
+TARBALL=/usr/src/linux-source-6.12.tar.xz
+# The source package's version; asked for by everything which may extract.
+VERSION=$(dpkg-query -W -f '${Version}' linux-source-6.12)
+
+export CCACHE_DIR=$BUILD/ccache CCACHE_BASEDIR=$BUILD
+export LC_ALL=C
+
+kernel_dir() {
+	case $1 in
+	normal)	echo "$BUILD/kernel" ;;
+	debug)	echo "$BUILD/kernel-debug" ;;
+	*)	echo "unknown KERNEL=$1 (normal, debug)" >&2; return 1 ;;
+	esac
+}
+
+# The outer make's flags (its -j, its variables) are none of an inner one's business.
+umake() {
+	env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u MAKEOVERRIDES -u KERNEL -u CMD \
+		-u TESTS make -s "$@"
+}
+
+# make in the kernel tree, output in $out.
+kmake() {
+	umake -C "$SRC" O="$out" ARCH=x86_64 CC="ccache gcc" "$@"
+}

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# In the guest: run the kselftest programs named as arguments one by one, or
+# all of them, each between markers which the host's parser looks for. The
+# kernel log gets the names too, so that a splat can be told to its test.
+# TEST_SECONDS limits each program.
+
+cd /opt/checkpoint/selftests || exit 1
+limit=${TEST_SECONDS:-300}
+[ $# = 0 ] && mapfile -t all <list && set -- "${all[@]}"
+
+for prog; do
+	echo "@@BEGIN $prog"
+	echo "selftest: begin $prog" >/dev/kmsg
+	# A directory of its own to write to; the share is read-only.
+	dir=$(mktemp -d /tmp/selftest.XXXXXX)
+	# In a session of its own, so that all it leaves behind can be killed.
+	(cd "$dir" && exec setsid -w timeout --kill-after=10 "$limit" \
+		/opt/checkpoint/selftests/"$prog") 2>&1
+	rc=$?
+	rm -rf "$dir"
+	echo "selftest: end $prog" >/dev/kmsg
+	echo
+	echo "@@END $prog $rc"
+done
+
+leaks=/sys/kernel/debug/kmemleak
+if [ -f $leaks ]; then
+	# Twice, with a pause: what was reachable only by chance shows then.
+	echo scan >$leaks
+	sleep 6
+	echo scan >$leaks
+	echo "@@KMEMLEAK"
+	cat $leaks
+	echo "@@KMEMLEAK-END"
+fi
+exit 0
