@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoint/restart: the phases of checkpoint().
+ *
+ * Lifetime of a cr_ctx: the caller has a reference, every task that was asked
+ * to park or was created for a restart has one until it is done with it. The
+ * last one frees everything.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/ktime.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "internal.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/checkpoint.h>
+
+/**
+ * cr_fail() - tell why a checkpoint or restart fails
+ * @ctx: which
+ * @err: negative errno
+ * @fmt: reason in words, without a newline
+ *
+ * The first call wins. During a restart everybody who waits is woken up.
+ *
+ * Context: Any but hard interrupt.
+ * Return: @err.
+ */
+int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...)
+{
+	va_list args;
+	bool first;
+
+	spin_lock(&ctx->lock);
+	first = !ctx->err;
+	if (first) {
+		va_start(args, fmt);
+		vscnprintf(ctx->report.reason, sizeof(ctx->report.reason), fmt, args);
+		va_end(args);
+		WRITE_ONCE(ctx->err, err);
+	}
+	spin_unlock(&ctx->lock);
+	if (first) {
+		trace_checkpoint_error(err, ctx->report.reason);
+		wake_up_all(&ctx->wait);
+		if (ctx->recs)
+			wake_up_all(&ctx->task_wait);
+	}
+	return err;
+}
+
+/**
+ * cr_set_where() - name what is being dumped, for messages
+ * @ctx: the checkpoint
+ * @fmt: "pid 12 fd 7"
+ */
+void cr_set_where(struct cr_ctx *ctx, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vscnprintf(ctx->where, sizeof(ctx->where), fmt, args);
+	va_end(args);
+}
+
+const char *cr_where(struct cr_ctx *ctx)
+{
+	return ctx->where;
+}
+
+/**
+ * cr_ctx_alloc() - a checkpoint or restart of the calling thread
+ * @call: "checkpoint" or "restart"
+ * @flags: of the system call
+ *
+ * Return: The context with one reference; NULL without memory.
+ */
+struct cr_ctx *cr_ctx_alloc(const char *call, unsigned long flags)
+{
+	struct cr_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+
+	if (!ctx)
+		return NULL;
+	refcount_set(&ctx->refs, 1);
+	ctx->flags = flags;
+	ctx->caller = current;
+	ctx->report.call = call;
+	cr_hbuf_init(&ctx->hb, CR_HBUF_CAP);
+	spin_lock_init(&ctx->lock);
+	mutex_init(&ctx->restore_lock);
+	mutex_init(&ctx->use_lock);
+	ctx->owner = current_euid();
+	INIT_LIST_HEAD(&ctx->tasks);
+	INIT_LIST_HEAD(&ctx->spares);
+	INIT_LIST_HEAD(&ctx->snaps);
+	init_waitqueue_head(&ctx->wait);
+	init_waitqueue_head(&ctx->task_wait);
+	return ctx;
+}
+
+void cr_ctx_get(struct cr_ctx *ctx)
+{
+	refcount_inc(&ctx->refs);
+}
+
+/**
+ * cr_ctx_put() - drop a reference; the last one frees everything
+ * @ctx: the context
+ *
+ * Context: Process context, may sleep.
+ */
+void cr_ctx_put(struct cr_ctx *ctx)
+{
+	if (!refcount_dec_and_test(&ctx->refs))
+		return;
+	cr_objs_free(ctx);
+	cr_snaps_free(ctx);
+	cr_objref_free(ctx);
+	cr_tree_free(ctx);
+	kvfree(ctx->recs);
+	kvfree(ctx->heads);
+	kvfree(ctx->late);
+	cr_hbuf_free(&ctx->hb);
+	path_put(&ctx->root_path);
+	if (ctx->pid_ns)
+		put_pid_ns(ctx->pid_ns);
+	if (ctx->user_ns)
+		put_user_ns(ctx->user_ns);
+	kfree(ctx);
+}
+
+static int dump_rows(struct cr_ctx *ctx, struct cr_task *t, enum cr_level level,
+		     u32 head, u32 id, bool head_only)
+{
+	const struct cr_obj_ops *ops = cr_obj_ops(head);
+	u32 type;
+
+	if (ops->dump(ctx, t, id))
+		return ctx->err;
+	for (type = 0; type < CR_NR_TYPES && !head_only; type++) {
+		ops = cr_obj_ops(type);
+		if (!ops || ops->level != level || type == head || !ops->dump)
+			continue;
+		if (ops->dump(ctx, t, id))
+			return ctx->err;
+	}
+	return 0;
+}
+
+static int dump_thread(struct cr_ctx *ctx, struct cr_task *t)
+{
+	bool zombie = t->hold == CR_HOLD_ZOMBIE;
+
+	cr_set_where(ctx, "pid %d thread %d", cr_pid(t), t->tid);
+	t->process_id = t->leader->process_id;
+	t->id = cr_obj_new_id(ctx);
+	if (!zombie && cr_arch_task_refuse(ctx, t))
+		return ctx->err;
+	return dump_rows(ctx, t, CR_LVL_THREAD, CR_IMG_THREAD, t->id, zombie);
+}
+
+static int dump_process(struct cr_ctx *ctx, struct cr_task *leader)
+{
+	struct cr_task *t;
+
+	ctx->where_pid = cr_pid(leader);
+	cr_set_where(ctx, "pid %d", cr_pid(leader));
+	leader->process_id = cr_obj_new_id(ctx);
+	if (dump_rows(ctx, leader, CR_LVL_PROCESS, CR_IMG_PROCESS, leader->process_id,
+		      leader->hold == CR_HOLD_ZOMBIE) ||
+	    dump_thread(ctx, leader))
+		return ctx->err;
+	list_for_each_entry(t, &leader->threads, sibling) {
+		if (dump_thread(ctx, t))
+			return ctx->err;
+	}
+	return 0;
+}
+
+static int phase_prepare(struct cr_ctx *ctx, pid_t pid)
+{
+	int err = cr_tree_find(ctx, pid);
+
+	if (err)
+		return err;
+	ctx->report.pid = task_pid_vnr(ctx->root->task);
+	get_task_comm(ctx->comm, ctx->root->task);
+	task_lock(ctx->root->task);
+	if (ctx->root->task->fs) {
+		spin_lock(&ctx->root->task->fs->lock);
+		ctx->root_path = ctx->root->task->fs->root;
+		path_get(&ctx->root_path);
+		spin_unlock(&ctx->root->task->fs->lock);
+	}
+	task_unlock(ctx->root->task);
+	if (!ctx->root_path.mnt)
+		return cr_fail(ctx, -ESRCH, "pid %d: has exited", pid);
+	if (cr_objref_init(ctx, ctx->nr_tasks * 32))
+		return cr_fail(ctx, -ENOMEM, "no memory for the objects of the tree");
+	/* a task has about 4 KiB of records without its mappings and files */
+	if (cr_hbuf_reserve(&ctx->hb, min_t(size_t, ctx->nr_tasks * SZ_8K, SZ_16M)))
+		return cr_fail(ctx, ctx->hb.err, "no memory for the metadata of the image");
+	return 0;
+}
+
+static int phase_dump(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader == t && dump_process(ctx, t))
+			return ctx->err;
+	}
+	if (cr_pipes_check_peers(ctx) || cr_sockets_check_peers(ctx))
+		return ctx->err;
+	if (cr_freeze_verify(ctx))
+		return ctx->err;
+	return cr_image_seal(ctx);
+}
+
+/* As read(2) and write(2) do, but not while the tree is stopped. */
+void cr_pos_lock(struct file *file)
+{
+	if (file->f_mode & FMODE_ATOMIC_POS)
+		mutex_lock(&file->f_pos_lock);
+}
+
+void cr_pos_unlock(struct file *file)
+{
+	if (file->f_mode & FMODE_ATOMIC_POS)
+		mutex_unlock(&file->f_pos_lock);
+}
+
+static int phase_flush(struct cr_ctx *ctx, struct file *file)
+{
+	struct cr_out out = { .file = file };
+	int err;
+
+	cr_pos_lock(file);
+	err = cr_image_write(ctx, &out);
+	cr_pos_unlock(file);
+	/* the tree dies for this image: it must be safe first */
+	if (!err && (ctx->flags & CHECKPOINT_KILL) && S_ISREG(file_inode(file)->i_mode))
+		err = vfs_fsync(file, 0);
+	if (err)
+		cr_fail(ctx, err, "the image cannot be written: error %d after %llu bytes",
+			-err, out.bytes);
+	return err;
+}
+
+/* Time of a phase ends here and that of the next begins. */
+static void phase_end(struct cr_ctx *ctx, enum cr_phase phase, u64 *since)
+{
+	u64 now = ktime_get_ns();
+
+	ctx->report.phase_ns[phase] += now - *since;
+	trace_checkpoint_phase(ctx->report.pid, phase, now - *since);
+	*since = now;
+}
+
+/* The part in which tasks stand still. With CHECKPOINT_KILL also the flush. */
+static int frozen_phases(struct cr_ctx *ctx, struct file *file, u64 *now)
+{
+	int err = cr_freeze(ctx);
+
+	phase_end(ctx, CR_PHASE_FREEZE, now);
+	if (!err) {
+		err = phase_dump(ctx);
+		phase_end(ctx, CR_PHASE_DUMP, now);
+	}
+	if (!err && (ctx->flags & CHECKPOINT_KILL)) {
+		cr_unlock_door(ctx);
+		err = phase_flush(ctx, file);
+		phase_end(ctx, CR_PHASE_FLUSH, now);
+		if (!err)
+			cr_kill(ctx);
+	}
+	cr_thaw(ctx);
+	phase_end(ctx, CR_PHASE_THAW, now);
+	return err;
+}
+
+/*
+ * What is needed to write or restart a checkpoint stays, the rest goes. Above
+ * all the PID namespace: a checkpoint kept in it must not keep it.
+ */
+static void settle(struct cr_ctx *ctx)
+{
+	ctx->report.tasks = ctx->nr_tasks;
+	ctx->report.objects = ctx->nr_objects;
+	ctx->report.meta_bytes = ctx->hb.used;
+	ctx->report.crid = ctx->crid;
+	cr_tree_free(ctx);
+	cr_objref_free(ctx);
+	path_put(&ctx->root_path);
+	memset(&ctx->root_path, 0, sizeof(ctx->root_path));
+	if (ctx->pid_ns)
+		put_pid_ns(ctx->pid_ns);
+	ctx->pid_ns = NULL;
+}
+
+static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
+{
+	u64 now = ktime_get_ns();
+	int err;
+
+	err = phase_prepare(ctx, pid);
+	if (!err)
+		err = cr_store_reserve(ctx);
+	phase_end(ctx, CR_PHASE_PREPARE, &now);
+	if (err)
+		return err;
+
+	err = frozen_phases(ctx, file, &now);
+	settle(ctx);
+	if (ctx->flags & CHECKPOINT_KEEP) {
+		if (err)
+			cr_store_drop(ctx);
+		else
+			cr_store_publish(ctx);
+	}
+	if (!err && file && !(ctx->flags & CHECKPOINT_KILL)) {
+		mutex_lock(&ctx->use_lock);
+		err = phase_flush(ctx, file);
+		mutex_unlock(&ctx->use_lock);
+		phase_end(ctx, CR_PHASE_FLUSH, &now);
+	}
+	return err;
+}
+
+/**
+ * cr_do_checkpoint() - checkpoint a tree, write it to a file or keep it
+ * @pid: root of the tree, 0 is the calling process
+ * @file: where to, open for writing; NULL to keep it only
+ * @flags: checked CHECKPOINT_*
+ *
+ * Return: As checkpoint().
+ */
+long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
+{
+	struct cr_ctx *ctx = cr_ctx_alloc("checkpoint", flags);
+	long ret;
+
+	if (!ctx)
+		return -ENOMEM;
+	ret = checkpoint_phases(ctx, pid, file) ?: ctx->crid;
+	cr_report_store(ctx, ret);
+	cr_ctx_put(ctx);
+	return ret;
+}
+
+/**
+ * cr_do_write() - write a kept checkpoint
+ * @crid: its id
+ * @file: where to; open for writing
+ * @flags: CHECKPOINT_WRITE, and CHECKPOINT_KEEP if it is to be kept
+ *
+ * If it cannot be written it stays, and can be written elsewhere.
+ *
+ * Return: As checkpoint().
+ */
+long cr_do_write(int crid, struct file *file, unsigned long flags)
+{
+	struct cr_ctx *ctx = cr_store_find(crid);
+	u64 now = ktime_get_ns();
+	long ret;
+
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	if (mutex_lock_killable(&ctx->use_lock)) {
+		cr_ctx_put(ctx);
+		return -EINTR;
+	}
+	/* what went wrong with another file is forgotten */
+	ctx->err = 0;
+	ctx->report.reason[0] = 0;
+	ret = phase_flush(ctx, file);
+	ctx->report.phase_ns[CR_PHASE_FLUSH] = 0;
+	phase_end(ctx, CR_PHASE_FLUSH, &now);
+	if (!ret) {
+		ret = crid;
+		if (!(flags & CHECKPOINT_KEEP))
+			cr_store_drop(ctx);
+	}
+	cr_report_store(ctx, ret);
+	mutex_unlock(&ctx->use_lock);
+	cr_ctx_put(ctx);
+	return ret;
+}
+
+/**
+ * cr_do_discard() - forget a kept checkpoint
+ * @crid: its id
+ *
+ * Return: As checkpoint().
+ */
+long cr_do_discard(int crid)
+{
+	struct cr_ctx *ctx = cr_store_find(crid);
+	int err;
+
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	err = cr_store_drop(ctx);
+	cr_ctx_put(ctx);
+	return err;
+}

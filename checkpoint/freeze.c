@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoint/restart: park all tasks of the tree, and release them.
+ *
+ * A task parks in task work on its way to user mode: its registers are in
+ * pt_regs, it holds no lock, and an interrupted system call has already decided
+ * how it will be restarted. A task in a job control stop or a zombie is held as
+ * it is; the task work waits for it, should it wake up.
+ *
+ * cr_task.hold goes from NONE to PARKED (by the task), to STOPPED or ZOMBIE (by
+ * the caller) or to GONE (by the task, when it dies), under ctx->lock. Once
+ * ctx->dumping is set no task leaves, not even killed; that window is short.
+ */
+#include <linux/freezer.h>
+#include <linux/kallsyms.h>
+#include <linux/ktime.h>
+#include <linux/sched/debug.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/signal.h>
+
+#include "internal.h"
+
+/* How long a task may take to park; kernel.checkpoint_freeze_timeout_ms. */
+unsigned int cr_freeze_timeout_ms = 10 * MSEC_PER_SEC;
+
+static unsigned long switches(const struct task_struct *task)
+{
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+}
+
+/* The task is where it will stay. */
+static void arrive(struct cr_ctx *ctx)
+{
+	if (atomic_dec_and_test(&ctx->nr_running))
+		wake_up(&ctx->wait);
+}
+
+/* Change @t->hold if it is @from. */
+static bool set_hold(struct cr_task *t, enum cr_hold from, enum cr_hold to)
+{
+	struct cr_ctx *ctx = t->ctx;
+	bool ok;
+
+	spin_lock(&ctx->lock);
+	ok = t->hold == from;
+	if (ok)
+		t->hold = to;
+	spin_unlock(&ctx->lock);
+	return ok;
+}
+
+/* A parked task got SIGKILL: may it leave? Not while its state is being read. */
+static bool may_leave(struct cr_task *t)
+{
+	struct cr_ctx *ctx = t->ctx;
+	bool leave;
+
+	spin_lock(&ctx->lock);
+	leave = !ctx->dumping;
+	if (leave)
+		t->hold = CR_HOLD_GONE;
+	spin_unlock(&ctx->lock);
+	return leave;
+}
+
+static void wait_parked(struct cr_task *t)
+{
+	struct cr_ctx *ctx = t->ctx;
+	DEFINE_WAIT(wait);
+
+	/* state first: the caller looks for a sleeping task after arrive() */
+	prepare_to_wait(&ctx->task_wait, &wait, TASK_KILLABLE);
+	if (set_hold(t, CR_HOLD_NONE, CR_HOLD_PARKED))
+		arrive(ctx);
+	else
+		WRITE_ONCE(ctx->disturbed, true);
+	while (READ_ONCE(ctx->parking)) {
+		if (fatal_signal_pending(current)) {
+			if (may_leave(t))
+				break;
+			/* SIGKILL stays pending; do not spin on it */
+			prepare_to_wait(&ctx->task_wait, &wait, TASK_IDLE);
+			if (!READ_ONCE(ctx->parking))
+				break;
+		}
+		schedule();
+		prepare_to_wait(&ctx->task_wait, &wait, TASK_KILLABLE);
+	}
+	finish_wait(&ctx->task_wait, &wait);
+}
+
+/* Task work: runs in the task, at its boundary to user mode or when it exits. */
+static void cr_park(struct callback_head *work)
+{
+	struct cr_task *t = container_of(work, struct cr_task, work);
+	struct cr_ctx *ctx = t->ctx;
+
+	if ((current->flags & PF_EXITING) || fatal_signal_pending(current)) {
+		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_GONE))
+			arrive(ctx);
+		else
+			WRITE_ONCE(ctx->disturbed, true);
+	} else {
+		u64 now = ktime_get_ns();
+
+		cmpxchg64(&ctx->freeze_start_ns, 0, now);
+		wait_parked(t);
+	}
+	cr_ctx_put(ctx);
+}
+
+static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
+{
+	if (t->queued || t->hold == CR_HOLD_CALLER)
+		return;
+	init_task_work(&t->work, cr_park);
+	atomic_inc(&ctx->nr_running);
+	cr_ctx_get(ctx);
+	t->queued = true;
+	if (task_work_add(t->task, &t->work, TWA_SIGNAL)) {
+		/* exiting, or has */
+		t->queued = false;
+		cr_ctx_put(ctx);
+		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_GONE))
+			arrive(ctx);
+	}
+}
+
+/* Has @t come to rest without parking? Then hold it as it is. */
+static void look_at(struct cr_ctx *ctx, struct cr_task *t)
+{
+	if (t->hold != CR_HOLD_NONE)
+		return;
+	if (task_is_stopped(t->task)) {
+		t->switches = switches(t->task);
+		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_STOPPED))
+			arrive(ctx);
+	} else if (task_is_traced(t->task)) {
+		cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): is being traced: not supported",
+			cr_pid(t), t->task->comm);
+	} else if (READ_ONCE(t->task->vfork_done)) {
+		/* often short: a shell that starts a program */
+		cr_fail(ctx, -EBUSY,
+			"pid %d (%s): its parent waits in vfork() for it: not supported; try again",
+			cr_pid(t), t->task->comm);
+	}
+}
+
+static int too_late(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->hold == CR_HOLD_NONE)
+			return cr_fail(ctx, -EBUSY,
+				       "pid %d (%s): cannot be stopped, it sleeps in %ps; try again",
+				       cr_pid(t), t->task->comm,
+				       (void *)get_wchan(t->task));
+	}
+	return cr_fail(ctx, -EBUSY, "the tree cannot be stopped; try again");
+}
+
+static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
+{
+	struct cr_task *t;
+
+	for (;;) {
+		list_for_each_entry(t, &ctx->tasks, list)
+			look_at(ctx, t);
+		if (ctx->err)
+			return ctx->err;
+		if (!atomic_read(&ctx->nr_running))
+			return 0;
+		if (ktime_after(ktime_get(), deadline))
+			return too_late(ctx);
+		if (wait_event_killable_timeout(ctx->wait, !atomic_read(&ctx->nr_running),
+						1) == -ERESTARTSYS)
+			return cr_fail(ctx, -EINTR, "killed while freezing the tree");
+	}
+}
+
+/*
+ * A task that said GONE becomes a zombie or disappears, soon. Returns the number
+ * of tasks of which neither can be said yet, or -errno.
+ */
+static int settle_gone(struct cr_ctx *ctx)
+{
+	struct cr_task *t, *next;
+	int unsettled = 0;
+
+	list_for_each_entry_safe_reverse(t, next, &ctx->tasks, list) {
+		int state = READ_ONCE(t->task->exit_state);
+
+		if (t->hold != CR_HOLD_GONE)
+			continue;
+		if (state == EXIT_ZOMBIE && t->leader == t) {
+			t->hold = CR_HOLD_ZOMBIE;
+		} else if (!pid_alive(t->task)) {
+			if (t == ctx->root)
+				return cr_fail(ctx, -ESRCH, "pid %d: has exited", t->tid);
+			if (list_empty(&t->children) && list_empty(&t->threads))
+				cr_task_remove(ctx, t);
+			else
+				unsettled++;
+		} else {
+			unsettled++;
+		}
+	}
+	return unsettled;
+}
+
+static int wait_settled(struct cr_ctx *ctx, ktime_t deadline)
+{
+	int n;
+
+	while ((n = settle_gone(ctx)) > 0) {
+		if (ktime_after(ktime_get(), deadline))
+			return cr_fail(ctx, -EBUSY, "%d tasks are exiting and do not end", n);
+		if (fatal_signal_pending(current))
+			return cr_fail(ctx, -EINTR, "killed while freezing the tree");
+		schedule_timeout_uninterruptible(1);
+	}
+	return n;
+}
+
+/* From here on nobody leaves. False if somebody has. */
+static bool close_door(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+	bool ok = true;
+
+	spin_lock(&ctx->lock);
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->hold == CR_HOLD_GONE || t->hold == CR_HOLD_NONE)
+			ok = false;
+	}
+	ctx->dumping = ok;
+	spin_unlock(&ctx->lock);
+	return ok;
+}
+
+/* Registers are in memory only when the task is off its CPU. */
+static void wait_off_cpu(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->hold == CR_HOLD_PARKED)
+			wait_task_inactive(t->task, TASK_UNINTERRUPTIBLE);
+	}
+}
+
+/**
+ * cr_freeze() - park every task of the tree
+ * @ctx: the checkpoint; the tasks known so far are in ctx->tasks
+ *
+ * Bounded by cr_freeze_timeout_ms. On error some are parked: call cr_thaw().
+ *
+ * Context: Process context, sleeps.
+ * Return: 0; -EBUSY when a task does not park in time; -ESRCH when the root has
+ * exited; -EINTR; -EOPNOTSUPP; or what cr_tree_walk() returns.
+ */
+int cr_freeze(struct cr_ctx *ctx)
+{
+	ktime_t deadline = ktime_add_ms(ktime_get(), READ_ONCE(cr_freeze_timeout_ms));
+	struct cr_task *t;
+	int found;
+
+	WRITE_ONCE(ctx->parking, true);
+	do {
+		list_for_each_entry(t, &ctx->tasks, list)
+			ask_to_park(ctx, t);
+		if (wait_for_all(ctx, deadline) || wait_settled(ctx, deadline))
+			return ctx->err;
+		found = cr_tree_walk(ctx);
+		if (found < 0)
+			return found;
+	} while (found || !close_door(ctx));
+
+	if (!ctx->freeze_start_ns)
+		ctx->freeze_start_ns = ktime_get_ns();
+	wait_off_cpu(ctx);
+	ctx->time_ns = ktime_get_real_ns();
+	ctx->monotonic_ns = ktime_get_ns();
+	return 0;
+}
+
+/**
+ * cr_freeze_verify() - did all that was dumped hold still?
+ * @ctx: the checkpoint; everything is dumped, nobody released
+ *
+ * Return: 0; -EAGAIN if a stopped task was continued meanwhile; -ESRCH if a
+ * task was killed.
+ */
+int cr_freeze_verify(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->hold == CR_HOLD_PARKED && __fatal_signal_pending(t->task))
+			return cr_fail(ctx, -ESRCH, "pid %d (%s): was killed meanwhile",
+				       cr_pid(t), t->task->comm);
+		if (t->hold == CR_HOLD_STOPPED &&
+		    (READ_ONCE(ctx->disturbed) || !task_is_stopped(t->task) ||
+		     switches(t->task) != t->switches))
+			return cr_fail(ctx, -EAGAIN,
+				       "pid %d (%s): was continued meanwhile; try again",
+				       cr_pid(t), t->task->comm);
+	}
+	return 0;
+}
+
+/**
+ * cr_unlock_door() - all is dumped: parked tasks may be killed again
+ * @ctx: the checkpoint
+ *
+ * For CHECKPOINT_KILL, where the tree stays parked while the image is written.
+ */
+void cr_unlock_door(struct cr_ctx *ctx)
+{
+	spin_lock(&ctx->lock);
+	ctx->dumping = false;
+	spin_unlock(&ctx->lock);
+	wake_up_all(&ctx->task_wait);
+}
+
+/**
+ * cr_thaw() - release every task
+ * @ctx: the checkpoint; may be frozen, or half frozen after an error
+ *
+ * Context: Process context.
+ */
+void cr_thaw(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	spin_lock(&ctx->lock);
+	ctx->dumping = false;
+	WRITE_ONCE(ctx->parking, false);
+	spin_unlock(&ctx->lock);
+	wake_up_all(&ctx->task_wait);
+	if (ctx->freeze_start_ns)
+		ctx->report.frozen_ns = ktime_get_ns() - ctx->freeze_start_ns;
+
+	/* whoever has not come yet need not come any more */
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->queued && task_work_cancel(t->task, &t->work))
+			cr_ctx_put(ctx);
+		t->queued = false;
+	}
+}
+
+/**
+ * cr_kill() - kill the whole tree
+ * @ctx: the checkpoint, frozen; release it afterwards
+ *
+ * Context: Process context. A caller in the tree gets the signal as well.
+ */
+void cr_kill(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader == t && t->hold != CR_HOLD_ZOMBIE)
+			send_sig(SIGKILL, t->task, 1);
+	}
+}

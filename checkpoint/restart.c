@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoint/restart: making the tree of an image.
+ *
+ * Every process is created by its parent and every thread by its leader, with
+ * kernel_clone() and the pid it had. What it was is restored in its own
+ * context: in task work, at its boundary to user mode, where it goes on from
+ * when all are done. Until then nobody has run a single instruction.
+ *
+ *	caller				each restored task
+ *	------				------------------
+ *	read and check the image
+ *	create the root			create own children
+ *		<- CR_BARRIER_BORN: every process exists ->
+ *					credentials are prepared, session and
+ *					group, memory map, files, threads
+ *		<- CR_BARRIER_BUILT: every thread exists ->
+ *	fill memory			(wait)
+ *					signals, timers, limits, epoll entries
+ *		<- CR_BARRIER_FINAL ->
+ *					credentials
+ *		<- CR_BARRIER_READY ->
+ *	registers			(wait)
+ *	release				return to user mode
+ *
+ * A failure anywhere makes cr_fail() wake all of them up. Then each process
+ * waits for its children, and ends; the caller waits for the root. Nothing is
+ * left for anybody else to reap.
+ */
+#include <linux/binfmts.h>
+#include <linux/fs_struct.h>
+#include <linux/nsproxy.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/signal.h>
+#include <linux/task_work.h>
+#include <linux/user_namespace.h>
+#include <linux/wait.h>
+#include <uapi/linux/wait.h>
+
+#include "internal.h"
+#include "objects.h"
+
+static const struct cr_img_process *img_process(const struct cr_task *t)
+{
+	return t->process_rec->data;
+}
+
+static bool is_zombie(const struct cr_task *t)
+{
+	return img_process(t)->flags & CR_IMG_PROCESS_ZOMBIE;
+}
+
+/* How many tasks come to @barrier. */
+static u32 expected(struct cr_ctx *ctx, enum cr_barrier barrier)
+{
+	if (barrier == CR_BARRIER_BORN)
+		return ctx->nr_processes;
+	return ctx->nr_tasks - ctx->nr_zombies;
+}
+
+/* A restored task: wait for all the others, and for the caller to open. */
+static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
+{
+	struct cr_ctx *ctx = t->ctx;
+
+	if (atomic_inc_return(&ctx->nr_arrived[barrier]) == expected(ctx, barrier))
+		wake_up(&ctx->wait);
+	if (wait_event_killable(ctx->task_wait,
+				READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err)))
+		return cr_fail(ctx, -EINTR, "pid %d: was killed while being restored", t->tid);
+	return READ_ONCE(ctx->opened) > barrier ? 0 : ctx->err;
+}
+
+/* The caller: wait until all are there. */
+static int barrier_meet(struct cr_ctx *ctx, enum cr_barrier barrier)
+{
+	if (wait_event_killable(ctx->wait,
+				atomic_read(&ctx->nr_arrived[barrier]) ==
+					expected(ctx, barrier) || READ_ONCE(ctx->err)))
+		return cr_fail(ctx, -EINTR, "killed while restoring");
+	return READ_ONCE(ctx->err);
+}
+
+static void barrier_open(struct cr_ctx *ctx, enum cr_barrier barrier)
+{
+	WRITE_ONCE(ctx->opened, barrier + 1);
+	wake_up_all(&ctx->task_wait);
+}
+
+/* Run the rows of one stage over the parts of @head. */
+static int run_stage(struct cr_task *t, const struct cr_rec *head, enum cr_stage stage)
+{
+	struct cr_ctx *ctx = t->ctx;
+	const struct cr_rec *rec;
+
+	for (rec = head; rec; rec = cr_rec_sibling(ctx, rec)) {
+		const struct cr_obj_ops *ops = cr_obj_ops(rec->type);
+		int err;
+
+		if (ops->stage != stage || !ops->restore)
+			continue;
+		err = ops->restore(ctx, t, rec);
+		if (err)
+			return cr_fail(ctx, err, "pid %d: %s: cannot be restored (error %d)",
+				       t->tid, ops->name, -err);
+	}
+	return 0;
+}
+
+static int run_late(struct cr_task *t)
+{
+	struct cr_ctx *ctx = t->ctx;
+	u32 i;
+
+	for (i = 0; i < ctx->nr_late; i++) {
+		const struct cr_rec *rec = &ctx->recs[ctx->late[i]];
+		const struct cr_obj_ops *ops = cr_obj_ops(rec->type);
+		int err = ops->late(ctx, t, rec);
+
+		if (err)
+			return cr_fail(ctx, err, "pid %d: %s: cannot be restored (error %d)",
+				       t->tid, ops->name, -err);
+	}
+	return 0;
+}
+
+static int run_object(struct cr_task *t, u32 id, u32 type)
+{
+	const struct cr_obj_ops *ops = cr_obj_ops(type);
+	int err = ops->restore(t->ctx, t, cr_obj_head(t->ctx, id, type));
+
+	if (err)
+		return cr_fail(t->ctx, err, "pid %d: %s: cannot be restored (error %d)",
+			       t->tid, ops->name, -err);
+	return 0;
+}
+
+static void task_restore(struct callback_head *work);
+
+/* First thing a created task does: go to its boundary to user mode. */
+static int task_main(void *arg)
+{
+	struct cr_task *t = arg;
+
+	init_task_work(&t->work, task_restore);
+	/* cannot fail: current is not exiting */
+	WARN_ON_ONCE(task_work_add(current, &t->work, TWA_SIGNAL));
+	return 0;
+}
+
+/*
+ * Create @t, a process or a thread of current. The signals that the creator
+ * may have are not for kernel_clone() to see, it would fail.
+ */
+static int spawn(struct cr_task *t)
+{
+	struct cr_ctx *ctx = t->ctx;
+	struct kernel_clone_args args = {
+		.flags		= CLONE_VM | CLONE_UNTRACED,
+		.set_tid	= &t->tid,
+		.set_tid_size	= 1,
+		.fn		= task_main,
+		.fn_arg		= t,
+	};
+	pid_t pid;
+
+	if (t->leader != t)
+		args.flags |= CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			      CLONE_SYSVSEM;
+	cr_ctx_get(ctx);
+	atomic_inc(&ctx->nr_alive);
+	pid = kernel_clone(&args);
+	if (pid >= 0)
+		return 0;
+
+	if (atomic_dec_and_test(&ctx->nr_alive))
+		wake_up(&ctx->wait);
+	cr_ctx_put(ctx);
+	if (pid == -EEXIST)
+		return cr_fail(ctx, pid, "pid %d: is in use", t->tid);
+	if (pid == -EPERM)
+		return cr_fail(ctx, pid,
+			       "pid %d: to choose a pid needs CAP_CHECKPOINT_RESTORE in the PID namespace",
+			       t->tid);
+	if (pid == -EINVAL)
+		return cr_fail(ctx, pid,
+			       "pid %d: not possible in this PID namespace (is there an init, is it below pid_max?)",
+			       t->tid);
+	return cr_fail(ctx, pid, "pid %d: cannot be created (error %d)", t->tid, -pid);
+}
+
+/* Reap the children of current, all of which are dying. */
+static void reap(pid_t pid)
+{
+	sigset_t all, old = current->blocked;
+	bool notified = false;
+	int ret;
+
+	sigfillset(&all);
+	set_current_blocked(&all);
+	do {
+		if (test_thread_flag(TIF_NOTIFY_SIGNAL)) {
+			clear_notify_signal();
+			notified = true;
+		}
+		ret = kernel_wait4(pid, NULL, __WALL, NULL);
+	} while (ret > 0 ? pid == -1 : (ret == -ERESTARTSYS &&
+					!fatal_signal_pending(current)));
+	set_current_blocked(&old);
+	if (notified)
+		set_notify_signal(current);
+}
+
+static void __noreturn task_end(struct cr_task *t, long code)
+{
+	struct cr_ctx *ctx = t->ctx;
+	bool leader = t->leader == t;
+
+	if (leader && code == SIGKILL)
+		reap(-1);
+	if (atomic_dec_and_test(&ctx->nr_alive))
+		wake_up(&ctx->wait);
+	cr_ctx_put(ctx);
+	if (leader)
+		do_group_exit(code);
+	do_exit(code);
+}
+
+static void __noreturn become_zombie(struct cr_task *t)
+{
+	const struct cr_img_process *p = img_process(t);
+
+	write_lock_irq(&tasklist_lock);
+	current->exit_signal = p->exit_signal;
+	write_unlock_irq(&tasklist_lock);
+	task_end(t, p->exit_code);
+}
+
+/* Everything of a process up to where its threads exist. */
+static int build_process(struct cr_task *t)
+{
+	const struct cr_img_process *p = img_process(t);
+	struct cr_task *other;
+
+	/* what the caller handles or ignores must not show in waiting for children */
+	flush_signal_handlers(current, 1);
+	list_for_each_entry(other, &t->children, sibling) {
+		if (spawn(other))
+			return t->ctx->err;
+	}
+	if (barrier_wait(t, CR_BARRIER_BORN))
+		return t->ctx->err;
+	if (run_stage(t, t->process_rec, CR_STAGE_IDENT))
+		return t->ctx->err;
+	if (is_zombie(t))
+		become_zombie(t);
+
+	if (run_stage(t, t->rec, CR_STAGE_CRED) ||
+	    run_object(t, p->mm_id, CR_IMG_MM) ||
+	    run_object(t, p->fs_id, CR_IMG_FS) ||
+	    run_object(t, p->files_id, CR_IMG_FILES))
+		return t->ctx->err;
+	list_for_each_entry(other, &t->threads, sibling) {
+		if (spawn(other))
+			return t->ctx->err;
+	}
+	return 0;
+}
+
+static int finish_task(struct cr_task *t)
+{
+	bool leader = t->leader == t;
+
+	if (leader && run_stage(t, t->process_rec, CR_STAGE_FINAL))
+		return t->ctx->err;
+	if (run_stage(t, t->rec, CR_STAGE_FINAL))
+		return t->ctx->err;
+	if (leader && run_late(t))
+		return t->ctx->err;
+	if (barrier_wait(t, CR_BARRIER_FINAL))
+		return t->ctx->err;
+	cr_task_final(t->ctx, t);
+	if (leader && cr_mm_final(t->ctx, t))
+		return t->ctx->err;
+	return barrier_wait(t, CR_BARRIER_READY);
+}
+
+/* Task work of a created task; returns into user mode, or not at all. */
+static void task_restore(struct callback_head *work)
+{
+	struct cr_task *t = container_of(work, struct cr_task, work);
+	struct cr_ctx *ctx = t->ctx;
+	sigset_t all;
+
+	t->task = get_task_struct(current);
+	/* until its own mask is put in place nothing is delivered */
+	sigfillset(&all);
+	set_current_blocked(&all);
+	if (t->leader == t ? build_process(t) : run_stage(t, t->rec, CR_STAGE_CRED))
+		task_end(t, SIGKILL);
+	if (run_stage(t, t->rec, CR_STAGE_STATE) ||
+	    barrier_wait(t, CR_BARRIER_BUILT) || finish_task(t))
+		task_end(t, SIGKILL);
+
+	if (t->leader == t) {
+		write_lock_irq(&tasklist_lock);
+		current->exit_signal = img_process(t)->exit_signal;
+		write_unlock_irq(&tasklist_lock);
+	}
+	if (atomic_dec_and_test(&ctx->nr_alive))
+		wake_up(&ctx->wait);
+	cr_ctx_put(ctx);
+	/* look at the restored registers and signals on the way out */
+	set_notify_signal(current);
+}
+
+static int read_pages(struct cr_ctx *ctx, struct cr_in *in)
+{
+	struct {
+		struct cr_img_rec rec;
+		union {
+			struct cr_img_pages pages;
+			struct cr_img_end end;
+		};
+	} r;
+	u64 nr_pages = 0;
+
+	for (;;) {
+		u64 before = in->bytes;
+		u32 len;
+
+		if (cr_in_bytes(ctx, in, &r.rec, sizeof(r.rec)))
+			return ctx->err;
+		if (r.rec.type != CR_IMG_PAGES && r.rec.type != CR_IMG_END)
+			return cr_fail(ctx, -EINVAL, "record of type %u among the pages",
+				       r.rec.type);
+		len = r.rec.type == CR_IMG_PAGES ? sizeof(r.pages) : sizeof(r.end);
+		if (r.rec.len != len)
+			return cr_fail(ctx, -EINVAL, "page record of %u bytes", r.rec.len);
+		if (cr_in_bytes(ctx, in, &r.pages, len))
+			return ctx->err;
+		if (cr_rec_crc(&r.rec, &r.pages) != r.rec.crc)
+			return cr_fail(ctx, -EBADMSG, "page record: bad checksum");
+		if (r.rec.type == CR_IMG_END) {
+			if (r.rec.id || r.end.nr_pages != nr_pages ||
+			    r.end.total_bytes != before + sizeof(r.rec) + len ||
+			    memcmp(r.end.uuid, ctx->hdr.uuid, sizeof(r.end.uuid)))
+				return cr_fail(ctx, -EINVAL, "trailer is of another image");
+			break;
+		}
+		if (!r.pages.nr_pages || r.pages.nr_pages > CR_PAGES_RUN_MAX ||
+		    !PAGE_ALIGNED(r.pages.start))
+			return cr_fail(ctx, -EINVAL, "%u pages at 0x%llx in one record",
+				       r.pages.nr_pages, r.pages.start);
+		if (cr_fill_pages(ctx, in, r.rec.id, &r.pages))
+			return ctx->err;
+		nr_pages += r.pages.nr_pages;
+	}
+	ctx->report.pages = nr_pages;
+	ctx->report.bytes = in->bytes;
+	return 0;
+}
+
+/* Zombies tell their parents; that must be over before signals are restored. */
+static int wait_zombies(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader != t || !is_zombie(t))
+			continue;
+		while (!READ_ONCE(t->task->exit_state)) {
+			if (fatal_signal_pending(current))
+				return cr_fail(ctx, -EINTR, "killed while restoring");
+			schedule_timeout_uninterruptible(1);
+		}
+	}
+	return 0;
+}
+
+static int put_registers(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		int err;
+
+		if (is_zombie(t->leader))
+			continue;
+		err = cr_arch_task_restore(ctx, t);
+		if (err)
+			return cr_fail(ctx, err, "thread %d: registers cannot be restored", t->tid);
+	}
+	return 0;
+}
+
+/* Stopped tasks, or with RESTART_FROZEN all of them, stop before they run. */
+static void stop_tasks(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		const struct cr_img_thread *th = t->rec->data;
+
+		if (t->leader == t && !is_zombie(t) &&
+		    ((ctx->flags & RESTART_FROZEN) || (th->flags & CR_IMG_THREAD_STOPPED)))
+			send_sig(SIGSTOP, t->task, 1);
+	}
+}
+
+static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
+{
+	if (spawn(ctx->root) || barrier_meet(ctx, CR_BARRIER_BORN))
+		return ctx->err;
+	barrier_open(ctx, CR_BARRIER_BORN);
+	if (barrier_meet(ctx, CR_BARRIER_BUILT) || read_pages(ctx, in) || wait_zombies(ctx))
+		return ctx->err;
+	barrier_open(ctx, CR_BARRIER_BUILT);
+	if (barrier_meet(ctx, CR_BARRIER_FINAL) || cr_epoll_check_done(ctx))
+		return ctx->err;
+	barrier_open(ctx, CR_BARRIER_FINAL);
+	if (barrier_meet(ctx, CR_BARRIER_READY) || put_registers(ctx))
+		return ctx->err;
+	/* the tree alone holds its files now: closing one must have its effect */
+	cr_objs_free(ctx);
+	return 0;
+}
+
+/**
+ * cr_restore_tree() - make the tree of a checked image, and let it run
+ * @ctx: the restart
+ * @in: where the pages come from
+ *
+ * Return: pid of the root, a child of current; or -errno as told, and then no
+ * task is left.
+ */
+static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
+{
+	sigset_t all, old = current->blocked;
+	pid_t pid = 0;
+	int err;
+
+	/* an image on a pipe cannot be read twice: no signal restarts this */
+	sigfillset(&all);
+	set_current_blocked(&all);
+	err = restore_steps(ctx, in);
+	if (!err) {
+		pid = task_pid_vnr(ctx->root->task);
+		stop_tasks(ctx);
+		barrier_open(ctx, CR_BARRIER_READY);
+	}
+	/* they need nothing but CPU time now, so this ends */
+	wait_event(ctx->wait, !atomic_read(&ctx->nr_alive));
+	if (err && ctx->root->task)
+		reap(task_pid_vnr(ctx->root->task));
+	set_current_blocked(&old);
+	return err ?: pid;
+}
+
+/**
+ * cr_do_restart() - restart a tree from an image
+ * @file: the image; open for reading
+ * @flags: checked RESTART_*
+ *
+ * Return: As restart().
+ */
+long cr_do_restart(struct file *file, unsigned long flags)
+{
+	struct cr_ctx *ctx = cr_ctx_alloc("restart", flags);
+	struct cr_in in = { .file = file };
+	long ret;
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->pid_ns = get_pid_ns(current->nsproxy->pid_ns_for_children);
+	ctx->user_ns = get_user_ns(current_user_ns());
+	get_fs_root(current->fs, &ctx->root_path);
+	cr_pos_lock(file);
+	ret = cr_image_read(ctx, &in);
+	if (!ret)
+		ret = cr_restore_tree(ctx, &in);
+	cr_pos_unlock(file);
+	if (ret > 0)
+		ctx->report.pid = ret;
+	ctx->report.tasks = ctx->nr_tasks;
+	ctx->report.objects = ctx->hdr.nr_objects;
+	ctx->report.records = ctx->nr_records;
+	ctx->report.meta_bytes = ctx->hdr.meta_bytes;
+	cr_report_store(ctx, ret);
+	cr_ctx_put(ctx);
+	return ret;
+}
