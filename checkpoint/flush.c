@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoint/restart: pages from the snapshots to the descriptor.
+ *
+ * Saved: pages that an address space owns (anonymous, also where they replaced
+ * pages of a privately mapped file), and pages of shared anonymous memory. Not
+ * what was never touched or never changed, and not what is all zero where
+ * fresh memory is zero as well.
+ *
+ * Pages are written from where they are, together with the heads of their
+ * records, at least a MiB at a time unless there is less.
+ *
+ * Locks: mmap_lock of the snapshot for reading while pages are gathered; never
+ * while writing.
+ */
+#include <linux/bvec.h>
+#include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
+#include <linux/pagewalk.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uio.h>
+#include <linux/xarray.h>
+
+#include "internal.h"
+
+/* Pages in one write: one record if they are contiguous. */
+#define NR_PAGES	CR_PAGES_RUN_MAX
+
+/* What stands before a run of pages in the image. */
+struct run_head {
+	struct cr_img_rec rec;
+	struct cr_img_pages pages;
+};
+
+static_assert(sizeof(struct run_head) == 32);
+
+#define HEADS_SIZE	(NR_PAGES * sizeof(struct run_head))
+
+/**
+ * struct gathered - one page that is to be written
+ * @page: referenced
+ * @start: its address, or offset in shared memory
+ * @elide: it need not be written if it is all zero
+ */
+struct gathered {
+	struct page *page;
+	u64 start;
+	bool elide;
+};
+
+/**
+ * struct batch - what goes into one write
+ * @ctx: the checkpoint
+ * @out: where to
+ * @id: object that the pages belong to
+ * @nr: entries of @got in use
+ * @got: the pages, ascending
+ * @next: address that gathering goes on with
+ * @absent: the page at @next is not present (swap, migration)
+ * @heads: heads of the records; whole pages, for sockets
+ * @bvec: heads and pages, in the order of the image
+ */
+struct batch {
+	struct cr_ctx *ctx;
+	struct cr_out *out;
+	u32 id;
+	unsigned int nr;
+	struct gathered got[NR_PAGES];
+	unsigned long next;
+	bool absent;
+	struct run_head *heads;
+	struct bio_vec bvec[2 * NR_PAGES];
+};
+
+/* Takes a reference; false if there is no room. */
+static bool add_page(struct batch *b, struct page *page, u64 start, bool elide)
+{
+	struct gathered *g = &b->got[b->nr];
+
+	if (b->nr == NR_PAGES)
+		return false;
+	get_page(page);
+	g->page = page;
+	g->start = start;
+	g->elide = elide;
+	b->nr++;
+	return true;
+}
+
+/* Ends the walk; it is taken up at @addr. */
+static int stop_at(struct batch *b, unsigned long addr, bool absent)
+{
+	b->next = addr;
+	b->absent = absent;
+	return 1;
+}
+
+static int gather_huge(struct batch *b, struct vm_area_struct *vma, pmd_t pmd,
+		       unsigned long addr, unsigned long end)
+{
+	bool elide = vma_is_anonymous(vma);
+	struct page *page;
+
+	if (!pmd_present(pmd))
+		return stop_at(b, addr, true);
+	page = pmd_page(pmd);
+	if (is_huge_zero_pmd(pmd) || !PageAnon(page))
+		return 0;
+	page += (addr & ~PMD_MASK) >> PAGE_SHIFT;
+	for (; addr < end; addr += PAGE_SIZE, page++) {
+		if (!add_page(b, page, addr, elide))
+			return stop_at(b, addr, false);
+	}
+	return 0;
+}
+
+static int gather_one(struct batch *b, struct vm_area_struct *vma, pte_t pte,
+		      unsigned long addr)
+{
+	struct page *page;
+
+	if (pte_none(pte))
+		return 0;
+	if (!pte_present(pte))
+		return stop_at(b, addr, true);
+	page = vm_normal_page(vma, addr, pte);
+	if (!page || !PageAnon(page))
+		return 0;
+	if (!add_page(b, page, addr, vma_is_anonymous(vma)))
+		return stop_at(b, addr, false);
+	return 0;
+}
+
+static int gather_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+		      struct mm_walk *walk)
+{
+	struct batch *b = walk->private;
+	pte_t *start_pte, *pte;
+	spinlock_t *ptl;	/* of the page table */
+	int stop = 0;
+
+	ptl = pmd_trans_huge_lock(pmd, walk->vma);
+	if (ptl) {
+		__acquire(ptl);	/* sparse does not see that it was taken */
+		stop = gather_huge(b, walk->vma, *pmd, addr, end);
+		spin_unlock(ptl);
+		return stop;
+	}
+	start_pte = pte_offset_map_lock(walk->mm, pmd, addr, &ptl);
+	if (!start_pte) {
+		walk->action = ACTION_AGAIN;
+		return 0;
+	}
+	__acquire(ptl);
+	for (pte = start_pte; !stop && addr < end; pte++, addr += PAGE_SIZE)
+		stop = gather_one(b, walk->vma, ptep_get(pte), addr);
+	pte_unmap_unlock(start_pte, ptl);
+	cond_resched();
+	return stop;
+}
+
+static const struct mm_walk_ops gather_ops = {
+	.pmd_entry = gather_pmd,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/* Bring the page at b->next in, and go on behind it. */
+static int gather_absent(struct batch *b, struct mm_struct *mm)
+{
+	struct vm_area_struct *vma = find_vma(mm, b->next);
+	struct page *page;
+	long n;
+
+	n = get_user_pages_remote(mm, b->next, 1, FOLL_FORCE, &page, NULL);
+	if (n != 1)
+		return cr_fail(b->ctx, n ?: -EFAULT,
+			       "page at 0x%lx cannot be read: error %ld", b->next, n);
+	if (PageAnon(page))
+		add_page(b, page, b->next, vma_is_anonymous(vma));
+	put_page(page);
+	b->next += PAGE_SIZE;
+	return 0;
+}
+
+/* Fill the batch, from b->next on. */
+static int gather(struct batch *b, struct mm_struct *mm)
+{
+	int err;
+
+	if (mmap_read_lock_killable(mm))
+		return cr_fail(b->ctx, -EINTR, "interrupted");
+	do {
+		b->absent = false;
+		err = walk_page_range(mm, b->next, TASK_SIZE_MAX, &gather_ops, b);
+		if (!err)
+			b->next = TASK_SIZE_MAX;
+		else if (b->absent && b->nr < NR_PAGES)
+			err = gather_absent(b, mm);
+		else
+			b->absent = false;
+	} while (err >= 0 && b->absent);
+	mmap_read_unlock(mm);
+	return min(err, 0);
+}
+
+static bool page_is_zero(struct page *page)
+{
+	const void *p = kmap_local_page(page);
+	bool zero = !memchr_inv(p, 0, PAGE_SIZE);
+
+	kunmap_local(p);
+	return zero;
+}
+
+static u32 page_crc(u32 crc, struct page *page)
+{
+	const void *p = kmap_local_page(page);
+
+	crc = cr_crc(crc, p, PAGE_SIZE);
+	kunmap_local(p);
+	return crc;
+}
+
+static void close_run(struct run_head *head)
+{
+	if (head)
+		head->rec.crc = cr_rec_crc(&head->rec, &head->pages);
+}
+
+static struct run_head *open_run(struct batch *b, unsigned int run, u64 start)
+{
+	struct run_head *head = &b->heads[run];
+
+	*head = (struct run_head) {
+		.rec = {
+			.type = CR_IMG_PAGES,
+			.len = sizeof(head->pages),
+			.id = b->id,
+		},
+		.pages = {
+			.start = start,
+			.crc = ~0U,
+		},
+	};
+	return head;
+}
+
+/* Join pages that are neighbours in memory, as those of a huge page are. */
+static bool bvec_join(struct bio_vec *bv, struct page *page)
+{
+	struct page *last = bv->bv_page + (bv->bv_len >> PAGE_SHIFT) - 1;
+
+	if (page_folio(page) != page_folio(last) || page != last + 1)
+		return false;
+	bv->bv_len += PAGE_SIZE;
+	return true;
+}
+
+/* Make records of the batch; returns the number of entries in b->bvec. */
+static unsigned int make_records(struct batch *b, size_t *bytes)
+{
+	unsigned int i, runs = 0, nr_bvec = 0;
+	struct run_head *head = NULL;
+	u64 end = 0;
+
+	*bytes = 0;
+	for (i = 0; i < b->nr; i++) {
+		struct gathered *g = &b->got[i];
+
+		if (g->elide && page_is_zero(g->page))
+			continue;
+		if (!head || g->start != end) {
+			close_run(head);
+			head = open_run(b, runs++, g->start);
+			bvec_set_virt(&b->bvec[nr_bvec++], head, sizeof(*head));
+			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
+			*bytes += sizeof(*head);
+		} else if (!bvec_join(&b->bvec[nr_bvec - 1], g->page)) {
+			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
+		}
+		head->pages.nr_pages++;
+		head->pages.crc = page_crc(head->pages.crc, g->page);
+		*bytes += PAGE_SIZE;
+		b->ctx->report.pages++;
+		end = g->start + PAGE_SIZE;
+	}
+	close_run(head);
+	return nr_bvec;
+}
+
+static int write_batch(struct batch *b)
+{
+	unsigned int nr_bvec;
+	struct iov_iter iter;
+	size_t bytes;
+	int err;
+
+	nr_bvec = make_records(b, &bytes);
+	iov_iter_bvec(&iter, ITER_SOURCE, b->bvec, nr_bvec, bytes);
+	err = cr_out_iter(b->out, &iter);
+	if (err)
+		return cr_fail(b->ctx, err, "writing the image: error %d after %llu bytes",
+			       err, b->out->bytes);
+	return 0;
+}
+
+static void empty_batch(struct batch *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr; i++)
+		put_page(b->got[i].page);
+	b->nr = 0;
+	cond_resched();
+}
+
+static int flush_mm(struct batch *b, struct mm_struct *mm)
+{
+	int err = 0;
+
+	b->next = 0;
+	while (!err && b->next < TASK_SIZE_MAX) {
+		err = gather(b, mm) ?: write_batch(b);
+		empty_batch(b);
+	}
+	return err;
+}
+
+static int flush_xarray(struct batch *b, struct xarray *pages)
+{
+	unsigned long index;
+	struct page *page;
+	int err = 0;
+
+	xa_for_each(pages, index, page) {
+		add_page(b, page, (u64)index << PAGE_SHIFT, true);
+		if (b->nr < NR_PAGES)
+			continue;
+		err = write_batch(b);
+		empty_batch(b);
+		if (err)
+			return err;
+	}
+	err = write_batch(b);
+	empty_batch(b);
+	return err;
+}
+
+/**
+ * cr_flush_pages() - write all pages of a checkpoint
+ * @ctx: the checkpoint
+ * @out: the image; its metadata is written
+ *
+ * Context: The tree runs again.
+ * Return: 0, or -errno as told.
+ */
+int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out)
+{
+	struct cr_snap *snap;
+	struct batch *b;
+	int err = 0;
+
+	b = kvzalloc(sizeof(*b), GFP_KERNEL);
+	if (!b)
+		return cr_fail(ctx, -ENOMEM, "no memory to write the image");
+	b->ctx = ctx;
+	b->out = out;
+	b->heads = alloc_pages_exact(HEADS_SIZE, GFP_KERNEL);
+	if (!b->heads)
+		err = cr_fail(ctx, -ENOMEM, "no memory to write the image");
+	else
+		ctx->report.pages = 0;
+
+	list_for_each_entry(snap, &ctx->snaps, list) {
+		if (err)
+			break;
+		b->id = snap->id;
+		err = snap->mm ? flush_mm(b, snap->mm) : flush_xarray(b, snap->pages);
+	}
+	if (b->heads)
+		free_pages_exact(b->heads, HEADS_SIZE);
+	kvfree(b);
+	return err;
+}

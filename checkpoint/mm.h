@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Checkpoint/restart: what dumping and restoring of an address space share.
+ */
+#ifndef _CHECKPOINT_MM_H
+#define _CHECKPOINT_MM_H
+
+#include <linux/mm_types.h>
+#include <uapi/linux/checkpoint.h>
+
+struct cr_ctx;
+
+/* A flag of the format and the VM_* flag it stands for. */
+struct cr_vma_flag {
+	u32 image;
+	u64 kernel;
+};
+
+extern const struct cr_vma_flag cr_vma_flags[];
+
+/* MEMBARRIER_CMD_REGISTER_* and the MEMBARRIER_STATE_* it leads to. */
+struct cr_membarrier {
+	u32 cmd;
+	int registered;
+	int ready;
+};
+
+extern const struct cr_membarrier cr_membarriers[];
+
+bool cr_mm_in_tree(struct cr_ctx *ctx, struct mm_struct *mm);
+
+/* Could prctl(PR_SET_MM_MAP) have set these? */
+bool cr_mm_fields_ok(const struct cr_img_mm *img);
+
+#endif /* _CHECKPOINT_MM_H */
