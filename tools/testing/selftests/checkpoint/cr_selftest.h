@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Checkpoint/restart selftests: a workload sets up some state, is checkpointed
+ * and restarted from outside, and then looks whether it can tell.
+ *
+ * The workload runs in a session of its own and in a fresh directory, with
+ * descriptors 0, 1 and 2 (all /dev/null) and nothing else open, and with none
+ * of the harness's shared memory. It calls cr_ready() when its state stands,
+ * verifies with CR_CHECK() afterwards and ends with _exit(0) (or returns).
+ * It may fork and start threads; cr_ready() is for the one that leads them.
+ *
+ * A guard process outside the test kills the workload and removes its
+ * directory if the test is killed or fails, so nothing is left behind.
+ */
+#ifndef _CR_SELFTEST_H
+#define _CR_SELFTEST_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/checkpoint.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "../kselftest_harness.h"
+
+/* Emulated machines and debug kernels are slow; only a hang may take this long. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 180
+
+#ifndef __NR_checkpoint
+#define __NR_checkpoint 548
+#endif
+#ifndef __NR_restart
+#define __NR_restart 549
+#endif
+
+/* How long one step of a workload may take, and between two looks at it. */
+#define CR_WAIT_S	60
+#define CR_POLL_MS	5
+
+#define CR_MAX_PIDS	1024
+
+/* ---- system calls ---- */
+
+static inline long sys_checkpoint(pid_t pid, int fd, unsigned long flags)
+{
+	return syscall(__NR_checkpoint, pid, fd, flags);
+}
+
+static inline long sys_restart(int crid, int fd, unsigned long flags)
+{
+	return syscall(__NR_restart, crid, fd, flags);
+}
+
+/*
+ * A value of this thread's /proc/thread-self/checkpoint ("frozen_ns", ...);
+ * "" if there is none. Valid until the thread's next call. Keeps errno.
+ */
+static inline const char *cr_report(const char *key)
+{
+	static __thread char text[2048];
+	size_t len = strlen(key);
+	int err = errno, fd;
+	ssize_t n = -1;
+	char *line;
+
+	fd = open("/proc/thread-self/checkpoint", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	errno = err;
+	if (n <= 0)
+		return "";
+	text[n] = '\0';
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (!strncmp(line, key, len) && line[len] == ':')
+			return line + len + 1 + strspn(line + len + 1, " ");
+	return "";
+}
+
+/* Why this thread's last checkpoint() or restart() failed, in words. */
+static inline const char *cr_reason(void)
+{
+	return cr_report("reason");
+}
+
+/* ---- the workload's side ---- */
+
+struct cr_child {
+	pid_t pid;		/* root of the workload, or of its copy */
+	pid_t guard;
+	int guard_fd;		/* the guard acts when this is closed */
+	char dir[32];		/* the workload's directory */
+	char go[48];		/* file: go on */
+	char ready[48];		/* file: state is set up */
+	char log[48];		/* file: what went wrong */
+	char image[48];		/* file: the image */
+};
+
+static inline void cr_sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, (ms % 1000) * 1000000L };
+
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
+
+/* Appends a line to the workload's log. */
+static inline __printf(2, 3)
+void cr_log(struct cr_child *c, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	int fd, n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
+	va_end(ap);
+	if (n > (int)sizeof(text) - 2)
+		n = sizeof(text) - 2;
+	text[n++] = '\n';
+	fd = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return;
+	if (write(fd, text, n) < 0)
+		n = 0;
+	close(fd);
+}
+
+#define CR_CHECK(c, expr) do { \
+	if (!(expr)) { \
+		cr_log(c, "%s:%d: pid %d: not true: %s (errno %d: %s)", __FILE__, \
+		       __LINE__, getpid(), #expr, errno, strerror(errno)); \
+		_exit(1); \
+	} \
+} while (0)
+
+/* Until told to go on; for further processes and threads of a workload. */
+static inline void cr_wait_go(struct cr_child *c)
+{
+	int n;
+
+	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
+		if (!access(c->go, F_OK))
+			return;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	cr_log(c, "pid %d: was never told to go on", getpid());
+	_exit(1);
+}
+
+/* State is set up; returns when told to go on, in the original and in a copy. */
+static inline void cr_ready(struct cr_child *c)
+{
+	int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	CR_CHECK(c, fd >= 0);
+	close(fd);
+	cr_wait_go(c);
+}
+
+/* ---- killing a tree, whatever has become of it ---- */
+
+struct cr_pids {
+	int nr;
+	pid_t pid[CR_MAX_PIDS];
+};
+
+static inline bool cr_pids_has(const struct cr_pids *p, pid_t pid)
+{
+	int i;
+
+	for (i = 0; i < p->nr; i++)
+		if (p->pid[i] == pid)
+			return true;
+	return false;
+}
+
+static inline bool cr_read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, size - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Parent and session of @pid from /proc/<pid>/stat. */
+static inline bool cr_stat(pid_t pid, char *state, pid_t *ppid, pid_t *sid)
+{
+	char path[64], text[1024], *p;
+	int pgrp;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!cr_read_file(path, text, sizeof(text)))
+		return false;
+	p = strrchr(text, ')');
+	return p && sscanf(p + 1, " %c %d %d %d", state, ppid, &pgrp, sid) == 4;
+}
+
+/* Adds children of those in @p and members of session @root. True if any. */
+static inline bool cr_pids_grow(struct cr_pids *p, pid_t root)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *de;
+	bool grown = false;
+
+	while (dir && (de = readdir(dir))) {
+		pid_t pid = atoi(de->d_name), ppid, sid;
+		char state;
+
+		if (pid <= 0 || pid == getpid() || cr_pids_has(p, pid) ||
+		    p->nr == CR_MAX_PIDS || !cr_stat(pid, &state, &ppid, &sid))
+			continue;
+		if (pid == root || sid == root || cr_pids_has(p, ppid)) {
+			p->pid[p->nr++] = pid;
+			grown = true;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return grown;
+}
+
+/* @root, its descendants, and whoever is left of its session. */
+static inline void cr_tree_pids(pid_t root, struct cr_pids *p)
+{
+	p->nr = 0;
+	if (root > 0)
+		while (cr_pids_grow(p, root))
+			;
+}
+
+/* SIGKILL for the tree; returns when its pids are free. False if they stay. */
+static inline bool cr_kill_tree(pid_t root)
+{
+	static struct cr_pids p;
+	int i, n, left = 0;
+
+	if (root <= 0)
+		return true;
+	cr_tree_pids(root, &p);
+	for (n = 0; n < 5000 / CR_POLL_MS; n++) {
+		for (i = 0, left = 0; i < p.nr; i++) {
+			left += !kill(p.pid[i], SIGKILL);
+			waitpid(p.pid[i], NULL, WNOHANG);
+		}
+		if (!cr_pids_grow(&p, root) && !left)
+			return true;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return false;
+}
+
+static inline int cr_remove_one(const char *path, const struct stat *st, int type,
+				struct FTW *ftw)
+{
+	remove(path);
+	return 0;
+}
+
+/*
+ * Of another session, so that what kills the test does not kill it too. It
+ * cleans up when the test has gone without cr_end(). It learns the workload's
+ * pid through the pipe.
+ */
+static inline void cr_guard(struct cr_child *c, int fd)
+{
+	pid_t pid, root = 0;
+	sigset_t all;
+
+	setsid();
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	dup2(fd, 0);
+	/* Also 1 and 2: somebody may wait for the end of the test's output. */
+	close_range(1, ~0U, 0);
+	while (read(0, &pid, sizeof(pid)) == sizeof(pid))
+		root = pid;
+	cr_kill_tree(root);
+	nftw(c->dir, cr_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	_exit(0);
+}
+
+/* ---- the test's side, step by step ---- */
+
+/* What the workload wrote about itself, and where its tasks are. */
+static inline void cr_tell(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	static const char *const files[] = { "status", "wchan", "syscall", "stack" };
+	static struct cr_pids p;
+	char path[64], text[4096];
+	char *line;
+	size_t f;
+	int i;
+
+	if (cr_read_file(c->log, text, sizeof(text)))
+		TH_LOG("log of the workload: %s", text);
+	cr_tree_pids(c->pid, &p);
+	for (i = 0; i < p.nr && i < 16; i++)
+		for (f = 0; f < ARRAY_SIZE(files); f++) {
+			snprintf(path, sizeof(path), "/proc/%d/%s", p.pid[i], files[f]);
+			if (!cr_read_file(path, text, sizeof(text)))
+				continue;
+			/* Of status the first lines will do. */
+			line = f ? NULL : strstr(text, "\nTgid");
+			if (line)
+				*line = '\0';
+			TH_LOG("%s: %s", path, text);
+		}
+}
+
+/* Shared mappings of the harness are none of the workload's state. */
+static inline void cr_unmap_shared(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long start[16], end[16];
+	char line[512], perm[8];
+	int n = 0;
+
+	while (f && n < 16 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx %7s", &start[n], &end[n], perm) == 3 &&
+		    perm[3] == 's')
+			n++;
+	if (f)
+		fclose(f);
+	while (n--)
+		munmap((void *)start[n], end[n] - start[n]);
+}
+
+static inline void cr_run_workload(struct cr_child *c, void (*workload)(struct cr_child *))
+{
+	setsid();
+	close_range(0, ~0U, 0);
+	if (chdir(c->dir) || open("/dev/null", O_RDWR) != 0 || dup(0) != 1 || dup(0) != 2)
+		_exit(2);
+	cr_unmap_shared();
+	c->guard_fd = -1;
+	c->pid = getpid();
+	workload(c);
+	_exit(0);
+}
+
+/* Starts the workload; returns when it is ready. */
+static inline void cr_begin(struct __test_metadata *_metadata, struct cr_child *c,
+			    void (*workload)(struct cr_child *))
+{
+	int p[2], n, status;
+
+	memset(c, 0, sizeof(*c));
+	snprintf(c->dir, sizeof(c->dir), "/tmp/cr.XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(c->dir));
+	ASSERT_EQ(0, chmod(c->dir, 0777));
+	snprintf(c->go, sizeof(c->go), "%s/.go", c->dir);
+	snprintf(c->ready, sizeof(c->ready), "%s/.ready", c->dir);
+	snprintf(c->log, sizeof(c->log), "%s/.log", c->dir);
+	snprintf(c->image, sizeof(c->image), "%s/.image", c->dir);
+
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	c->guard = fork();
+	ASSERT_LE(0, c->guard);
+	if (!c->guard)
+		cr_guard(c, p[0]);
+	close(p[0]);
+	c->guard_fd = p[1];
+
+	c->pid = fork();
+	ASSERT_LE(0, c->pid);
+	if (!c->pid)
+		cr_run_workload(c, workload);
+	ASSERT_EQ((ssize_t)sizeof(c->pid), write(c->guard_fd, &c->pid, sizeof(c->pid)));
+
+	for (n = 0; access(c->ready, F_OK); n++) {
+		if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
+			cr_tell(_metadata, c);
+			ASSERT_EQ(0, 1) TH_LOG("workload ended early, status 0x%x", status);
+		}
+		if (n == CR_WAIT_S * 1000 / CR_POLL_MS) {
+			cr_tell(_metadata, c);
+			ASSERT_EQ(0, 1) TH_LOG("workload was never ready");
+		}
+		cr_sleep_ms(CR_POLL_MS);
+	}
+}
+
+/* Kills what is left of the workload and cleans up. */
+static inline void cr_end(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	EXPECT_TRUE(cr_kill_tree(c->pid));
+	close(c->guard_fd);
+	waitpid(c->guard, NULL, 0);
+	c->pid = 0;
+}
+
+/* Checkpoints the workload to its image file. Returns what checkpoint() does. */
+static inline long cr_save(struct __test_metadata *_metadata, struct cr_child *c,
+			   unsigned long flags)
+{
+	int fd = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	long ret;
+	int err;
+
+	ASSERT_LE(0, fd);
+	ret = sys_checkpoint(c->pid, fd, flags);
+	err = errno;
+	close(fd);
+	errno = err;
+	return ret;
+}
+
+/* Restarts from the image file, with the workload told to wait again. */
+static inline void cr_load(struct __test_metadata *_metadata, struct cr_child *c,
+			   unsigned long flags)
+{
+	int fd = open(c->image, O_RDONLY | O_CLOEXEC);
+	pid_t was = c->pid;
+	long ret;
+
+	ASSERT_LE(0, fd);
+	unlink(c->go);
+	ret = sys_restart(0, fd, flags);
+	ASSERT_LT(0, ret) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	close(fd);
+	c->pid = ret;
+	ASSERT_EQ(was, c->pid);
+}
+
+/* Tells the workload, or its copy, to go on, and requires that it exits with 0. */
+static inline void cr_finish(struct __test_metadata *_metadata, struct cr_child *c,
+			     const char *who)
+{
+	int fd, n, status = -1;
+
+	fd = open(c->go, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	ASSERT_LE(0, fd);
+	close(fd);
+	for (n = 0; waitpid(c->pid, &status, WNOHANG) != c->pid; n++) {
+		if (n == CR_WAIT_S * 1000 / CR_POLL_MS) {
+			cr_tell(_metadata, c);
+			ASSERT_EQ(0, 1) TH_LOG("the %s did not end", who);
+		}
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	if (status)
+		cr_tell(_metadata, c);
+	ASSERT_EQ(0, status) {
+		TH_LOG("the %s ended with status 0x%x", who, status);
+	}
+	/* Its pids are needed again: nobody of it may be left. */
+	ASSERT_TRUE(cr_kill_tree(c->pid));
+}
+
+/* A file on a file system of 64 KiB that is gone with it; -1 if that needs root. */
+static inline int cr_small_disk(void)
+{
+	char dir[] = "/tmp/cr-small.XXXXXX", path[64];
+	int fd = -1;
+
+	if (!mkdtemp(dir))
+		return -1;
+	if (!mount("small", dir, "tmpfs", 0, "size=64k")) {
+		snprintf(path, sizeof(path), "%s/file", dir);
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		umount2(dir, MNT_DETACH);
+	}
+	rmdir(dir);
+	return fd;
+}
+
+/* ---- what most tests use ---- */
+
+/*
+ * The original is not harmed by a checkpoint, and a copy restarted after it
+ * has ended is right; then the same with an original that is killed.
+ */
+static inline void cr_both_ways(struct __test_metadata *_metadata,
+				void (*workload)(struct cr_child *), unsigned long restart_flags)
+{
+	struct cr_child c;
+	int kill_it;
+
+	for (kill_it = 0; kill_it < 2; kill_it++) {
+		cr_begin(_metadata, &c, workload);
+		ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+			TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+		}
+		if (!kill_it)
+			cr_finish(_metadata, &c, "original");
+		ASSERT_TRUE(cr_kill_tree(c.pid));
+		cr_load(_metadata, &c, restart_flags);
+		cr_finish(_metadata, &c, "restarted copy");
+		cr_end(_metadata, &c);
+	}
+}
+
+/* checkpoint() must refuse the workload, say why, and leave it unharmed. */
+static inline void cr_refused(struct __test_metadata *_metadata,
+			      void (*workload)(struct cr_child *), int expected_errno,
+			      const char *reason_part)
+{
+	struct cr_child c;
+	long ret;
+	int err;
+
+	cr_begin(_metadata, &c, workload);
+	ret = cr_save(_metadata, &c, 0);
+	err = errno;
+	EXPECT_EQ(-1, ret);
+	EXPECT_EQ(expected_errno, err) {
+		TH_LOG("%s, reason: %s", strerror(err), cr_reason());
+	}
+	EXPECT_NE(NULL, strstr(cr_reason(), reason_part)) {
+		TH_LOG("'%s' is not in the reason: %s", reason_part, cr_reason());
+	}
+	cr_finish(_metadata, &c, "refused original");
+	cr_end(_metadata, &c);
+}
+
+#endif /* _CR_SELFTEST_H */

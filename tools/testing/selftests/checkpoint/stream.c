@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The image as a stream: through pipes and sockets, in pieces of any size; and
+ * images that are not whole or not what was written, which must be refused and
+ * leave no process behind.
+ */
+#include <limits.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include "cr_selftest.h"
+
+#define MEMORY	(512 * 1024)
+
+/* Something to verify in memory, with more than one run of pages. */
+static void remember(struct cr_child *c)
+{
+	unsigned int *m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+
+	CR_CHECK(c, m != MAP_FAILED);
+	for (i = 0; i < MEMORY / sizeof(*m); i++)
+		m[i] = i * 2654435761U;
+	cr_ready(c);
+	for (i = 0; i < MEMORY / sizeof(*m); i++)
+		CR_CHECK(c, m[i] == i * 2654435761U);
+}
+
+enum channel { PIPE, SOCKET };
+
+static void make_channel(struct __test_metadata *_metadata, enum channel kind, int fd[2])
+{
+	int ret;
+
+	if (kind == PIPE)
+		ret = pipe2(fd, O_CLOEXEC);
+	else
+		ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd);
+	ASSERT_EQ(0, ret);
+}
+
+/* Copies everything from @in to @out, at most @piece bytes at a time. */
+static int copy_all(int in, int out, size_t piece, unsigned int pause_ms, size_t pauses)
+{
+	char buf[65536];
+	ssize_t n, done, m;
+
+	while ((n = read(in, buf, piece)) > 0) {
+		for (done = 0; done < n; done += m) {
+			m = write(out, buf + done, n - done);
+			if (m < 0)
+				return 1;
+		}
+		if (pauses) {
+			pauses--;
+			cr_sleep_ms(pause_ms);
+		}
+	}
+	return n ? 1 : 0;
+}
+
+static void save_through(struct __test_metadata *_metadata, struct cr_child *c,
+			 enum channel kind)
+{
+	int fd[2], out, status;
+	pid_t reader;
+	long ret;
+
+	make_channel(_metadata, kind, fd);
+	reader = fork();
+	ASSERT_LE(0, reader);
+	if (!reader) {
+		close(fd[1]);
+		out = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		_exit(out < 0 || copy_all(fd[0], out, 5000, 1, 100));
+	}
+	close(fd[0]);
+	ret = sys_checkpoint(c->pid, fd[1], 0);
+	ASSERT_LT(0, ret) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	close(fd[1]);
+	ASSERT_EQ(reader, waitpid(reader, &status, 0));
+	ASSERT_EQ(0, status);
+}
+
+static void load_through(struct __test_metadata *_metadata, struct cr_child *c,
+			 enum channel kind, size_t piece)
+{
+	int fd[2], in, status;
+	pid_t writer, was = c->pid;
+	long ret;
+
+	make_channel(_metadata, kind, fd);
+	unlink(c->go);
+	writer = fork();
+	ASSERT_LE(0, writer);
+	if (!writer) {
+		close(fd[0]);
+		in = open(c->image, O_RDONLY | O_CLOEXEC);
+		_exit(in < 0 || copy_all(in, fd[1], piece, 1, 300));
+	}
+	close(fd[1]);
+	ret = sys_restart(0, fd[0], 0);
+	ASSERT_LT(0, ret) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	close(fd[0]);
+	ASSERT_EQ(writer, waitpid(writer, &status, 0));
+	ASSERT_EQ(0, status);
+	c->pid = ret;
+	ASSERT_EQ(was, c->pid);
+}
+
+static void through(struct __test_metadata *_metadata, enum channel kind, size_t piece)
+{
+	struct cr_child c;
+
+	cr_begin(_metadata, &c, remember);
+	save_through(_metadata, &c, kind);
+	cr_finish(_metadata, &c, "original");
+	load_through(_metadata, &c, kind, piece);
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
+TEST(through_pipe)
+{
+	through(_metadata, PIPE, 65536);
+}
+
+TEST(pipe_in_small_pieces)
+{
+	through(_metadata, PIPE, 13);
+}
+
+TEST(unix_socket)
+{
+	through(_metadata, SOCKET, 65536);
+}
+
+TEST(unix_socket_in_small_pieces)
+{
+	through(_metadata, SOCKET, 1021);
+}
+
+/* A descriptor's own position is where the image begins. */
+TEST(at_an_offset)
+{
+	char junk[100] = "not an image";
+	struct cr_child c;
+	long ret;
+	int fd;
+
+	cr_begin(_metadata, &c, remember);
+	fd = open(c.image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ((ssize_t)sizeof(junk), write(fd, junk, sizeof(junk)));
+	ASSERT_LT(0, sys_checkpoint(c.pid, fd, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	ASSERT_LT((ssize_t)sizeof(junk), lseek(fd, 0, SEEK_CUR));
+	cr_finish(_metadata, &c, "original");
+
+	unlink(c.go);
+	ASSERT_EQ((ssize_t)sizeof(junk), lseek(fd, sizeof(junk), SEEK_SET));
+	ret = sys_restart(0, fd, 0);
+	ASSERT_EQ(c.pid, ret) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
+/* ---- images that must be refused ---- */
+
+/* Children of this test other than the guard, dead or alive. */
+static int nr_children(struct cr_child *c)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *de;
+	pid_t ppid, sid;
+	char state;
+	int n = 0;
+
+	while (dir && (de = readdir(dir))) {
+		pid_t pid = atoi(de->d_name);
+
+		if (pid > 0 && pid != c->guard && cr_stat(pid, &state, &ppid, &sid))
+			n += ppid == getpid();
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static void must_refuse(struct __test_metadata *_metadata, struct cr_child *c,
+			const char *path, const char *what, long where)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	long ret;
+
+	ASSERT_LE(0, fd);
+	ret = sys_restart(0, fd, 0);
+	EXPECT_EQ(-1, ret) {
+		TH_LOG("%s %ld was taken for an image", what, where);
+	}
+	close(fd);
+	if (ret > 0) {
+		kill(ret, SIGKILL);
+		waitpid(ret, NULL, 0);
+		return;
+	}
+	EXPECT_STRNE("", cr_reason()) {
+		TH_LOG("%s %ld: no reason given", what, where);
+	}
+	EXPECT_EQ(-1, kill(c->pid, 0)) {
+		TH_LOG("%s %ld: pid %d is there: %s", what, where, c->pid, cr_reason());
+	}
+	EXPECT_EQ(0, nr_children(c)) {
+		TH_LOG("%s %ld: a child was left", what, where);
+	}
+}
+
+/* A good image of a workload that is gone; its size. */
+static long good_image(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	struct stat st;
+
+	cr_begin(_metadata, c, remember);
+	ASSERT_LT(0, cr_save(_metadata, c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	ASSERT_TRUE(cr_kill_tree(c->pid));
+	ASSERT_EQ(0, stat(c->image, &st));
+	return st.st_size;
+}
+
+/* It was the damage that was refused, not the image: undamaged it is fine. */
+static void still_good(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	cr_load(_metadata, c, 0);
+	cr_finish(_metadata, c, "copy");
+	cr_end(_metadata, c);
+}
+
+#define MAX_OFFSETS	512
+
+/* Offsets to try in an image: every one at both ends, a sample between. */
+static int pick_offsets(long size, long at[MAX_OFFSETS])
+{
+	const long head = 128, tail = 48, steps = 100;
+	long pos = 0;
+	int n = 0;
+
+	while (pos < size && n < MAX_OFFSETS) {
+		at[n++] = pos;
+		if (pos < head || pos >= size - tail)
+			pos++;
+		else if (pos + (size - head) / steps < size - tail)
+			pos += (size - head) / steps;
+		else
+			pos = size - tail;
+	}
+	return n;
+}
+
+TEST(truncated)
+{
+	long size, at[MAX_OFFSETS];
+	struct cr_child c;
+	char part[64];
+	off_t from = 0;
+	int in, out, n;
+
+	size = good_image(_metadata, &c);
+	snprintf(part, sizeof(part), "%s/part", c.dir);
+	in = open(c.image, O_RDONLY | O_CLOEXEC);
+	out = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, in);
+	ASSERT_LE(0, out);
+	while (from < size)
+		ASSERT_LT(0, sendfile(out, in, &from, size - from));
+	close(in);
+	for (n = pick_offsets(size, at); n--;) {
+		ASSERT_EQ(0, ftruncate(out, at[n]));
+		must_refuse(_metadata, &c, part, "image cut at", at[n]);
+	}
+	close(out);
+	unlink(part);
+	still_good(_metadata, &c);
+}
+
+TEST(flipped)
+{
+	long size, at[MAX_OFFSETS];
+	unsigned char byte, bad;
+	struct cr_child c;
+	int fd, n;
+
+	size = good_image(_metadata, &c);
+	fd = open(c.image, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	for (n = pick_offsets(size, at); n--;) {
+		ASSERT_EQ(1, pread(fd, &byte, 1, at[n]));
+		bad = byte ^ (1 << at[n] % 8);
+		ASSERT_EQ(1, pwrite(fd, &bad, 1, at[n]));
+		must_refuse(_metadata, &c, c.image, "image with a wrong bit at", at[n]);
+		ASSERT_EQ(1, pwrite(fd, &byte, 1, at[n]));
+	}
+	close(fd);
+	still_good(_metadata, &c);
+}
+
+TEST(no_image_at_all)
+{
+	static unsigned char noise[256 * 1024];
+	struct cr_child c = { .guard = -1, .pid = INT_MAX };
+	char path[] = "/tmp/cr-noise.XXXXXX";
+	unsigned int i, seed = 1;
+	int fd = mkstemp(path);
+
+	ASSERT_LE(0, fd);
+	must_refuse(_metadata, &c, path, "empty file", 0);
+	must_refuse(_metadata, &c, "/dev/null", "/dev/null", 0);
+	must_refuse(_metadata, &c, "/dev/zero", "/dev/zero", 0);
+	must_refuse(_metadata, &c, "/proc/self/exe", "a program", 0);
+	for (i = 0; i < sizeof(noise); i++) {
+		seed = seed * 1103515245 + 12345;
+		noise[i] = seed >> 16;
+	}
+	ASSERT_EQ((ssize_t)sizeof(noise), write(fd, noise, sizeof(noise)));
+	must_refuse(_metadata, &c, path, "noise", 0);
+	/* With a right beginning. */
+	memcpy(noise, "CRIMAGE", 8);
+	ASSERT_EQ((ssize_t)sizeof(noise), pwrite(fd, noise, sizeof(noise), 0));
+	must_refuse(_metadata, &c, path, "noise with the magic number", 0);
+	close(fd);
+	unlink(path);
+}
+
+TEST_HARNESS_MAIN
