@@ -195,6 +195,4 @@ static struct kunit_suite hbuf_test_suite = {
 	.test_cases = hbuf_test_cases,
 };
 
-kunit_test_suite(hbuf_test_suite);
-
 #endif /* CONFIG_CHECKPOINT_KUNIT_TEST */
