@@ -105,6 +105,7 @@ static void cr_park(struct callback_head *work)
 		u64 now = ktime_get_ns();
 
 		cmpxchg64(&ctx->freeze_start_ns, 0, now);
+		cr_arch_park();
 		wait_parked(t);
 	}
 	cr_ctx_put(ctx);

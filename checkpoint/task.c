@@ -189,6 +189,16 @@ int cr_process_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	return cr_rec_add(ctx, CR_IMG_PROCESS, id, &img, sizeof(img));
 }
 
+/* A parked thread may be about to join the stop of its group. */
+static bool is_stopped(struct cr_task *t)
+{
+	struct signal_struct *signal = t->task->signal;
+
+	return t->hold == CR_HOLD_STOPPED ||
+	       (t->hold == CR_HOLD_PARKED &&
+		(signal->group_stop_count || (signal->flags & SIGNAL_STOP_STOPPED)));
+}
+
 static void dump_user_pointers(struct task_struct *task, struct cr_img_thread *img)
 {
 	img->clear_child_tid = (unsigned long)task->clear_child_tid;
@@ -225,7 +235,7 @@ int cr_thread_dump(struct cr_ctx *ctx, void *obj, u32 id)
 		img->flags |= CR_IMG_THREAD_LEADER;
 	if (t->hold == CR_HOLD_CALLER)
 		img->flags |= CR_IMG_THREAD_SELF;
-	if (t->hold == CR_HOLD_STOPPED)
+	if (is_stopped(t))
 		img->flags |= CR_IMG_THREAD_STOPPED;
 	if (task_no_new_privs(task))
 		img->flags |= CR_IMG_THREAD_NO_NEW_PRIVS;
@@ -491,7 +501,10 @@ int cr_process_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_re
 {
 	const struct cr_img_process *img = rec->data;
 
-	if (ident_check(ctx, t, img) || restore_ident(ctx, img) || restore_oom(ctx, img))
+	if (ident_check(ctx, t, img) || restore_oom(ctx, img))
+		return ctx->err;
+	/* A rollback does this when the pids are those of the image. */
+	if (!ctx->rollback && restore_ident(ctx, img))
 		return ctx->err;
 	/* A zombie comes no further than here. */
 	set_comm(t);

@@ -11,11 +11,12 @@
  * Locks: callers hold mmap_lock, except for cr_arch_vdso_map(), which takes it.
  */
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/pkeys.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
-#include <asm/mmu_context.h>
+#include <linux/mmu_context.h>
 #include <asm/vdso.h>
 
 #include "../../../checkpoint/internal.h"

@@ -2,7 +2,8 @@
 /*
  * Checkpoint/restart: general registers of x86-64 tasks.
  *
- * Saved: what PTRACE_GETREGS shows. A system call that was interrupted is seen
+ * Saved: what PTRACE_GETREGS shows, and what the frame of a signal for the last
+ * fault would show. A system call that was interrupted is seen
  * in them as its number and -ERESTART*, and is restarted by the kernel's own
  * code when the copy goes on.
  *
@@ -17,22 +18,23 @@
  * written while the task is known to be off its CPU.
  */
 #include <linux/elf.h>
+#include <linux/mmu_context.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
 #include <linux/thread_info.h>
+#include <linux/user.h>
 
 #include <asm/fpu/types.h>
 #include <asm/fpu/xstate.h>
-#include <asm/mmu_context.h>
 #include <asm/segment.h>
 #include <asm/syscall.h>
-#include <asm/user.h>
+#include <asm/unistd.h>
 
 #include "internal.h"
 
-static_assert(sizeof(struct cr_img_x86_regs) == sizeof(struct user_regs_struct));
+static_assert(sizeof(((struct cr_img_x86_regs *)NULL)->r) == sizeof(struct user_regs_struct));
 
 /**
  * cr_x86_regset() - find a regset of 64-bit tasks
@@ -143,6 +145,41 @@ int cr_arch_task_refuse(struct cr_ctx *ctx, struct cr_task *t)
 	return 0;
 }
 
+/* A call that gives -EINTR whatever wakes it, and that has no timeout. */
+static bool begins_again(const struct pt_regs *regs)
+{
+	switch (regs->orig_ax) {
+	case __NR_rt_sigtimedwait:
+		return !regs->dx;
+	case __NR_semop:
+		return true;
+	case __NR_semtimedop:
+		return !regs->r10;
+	case __NR_io_getevents:
+		return !regs->r8;
+	}
+	return false;
+}
+
+/**
+ * cr_arch_park() - current is about to be parked
+ *
+ * Most system calls that are woken up to be parked ask to be restarted. For
+ * those that do not it is done here: they have done nothing yet, and nothing
+ * but this has happened. With a timeout they return -EINTR, as after SIGCONT,
+ * because nobody knows how much of it is left.
+ */
+void cr_arch_park(void)
+{
+	struct pt_regs *regs = current_pt_regs();
+
+	if (task_sigpending(current) || !user_64bit_mode(regs) ||
+	    (current_thread_info()->status & TS_COMPAT))
+		return;
+	if (regs->ax == (unsigned long)-EINTR && begins_again(regs))
+		regs->ax = -ERESTARTNOHAND;
+}
+
 /**
  * cr_arch_regs_self() - registers of the caller in the copy: it returns 0
  * @regs: registers in the middle of the system call
@@ -206,6 +243,9 @@ int cr_arch_regs_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	img = cr_rec_get(ctx, CR_IMG_X86_REGS, id, sizeof(*img));
 	if (!img)
 		return ctx->err;
+	/* Parked tasks were waited for; one that has just stopped was not. */
+	if (t->hold == CR_HOLD_STOPPED)
+		wait_task_inactive(t->task, __TASK_STOPPED);
 	r = (void *)img->r;
 	err = set->regset_get(t->task, set, (struct membuf){ .p = r, .left = sizeof(*r) });
 	if (t->hold == CR_HOLD_CALLER)
@@ -214,6 +254,9 @@ int cr_arch_regs_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	fold_null(&r->es);
 	fold_null(&r->fs);
 	fold_null(&r->gs);
+	img->cr2 = t->task->thread.cr2;
+	img->trap_nr = t->task->thread.trap_nr;
+	img->error_code = t->task->thread.error_code;
 	what = regs_bad(r);
 	cr_rec_put(ctx, img, sizeof(*img));
 	if (err < 0)
@@ -233,7 +276,8 @@ int cr_arch_regs_dump(struct cr_ctx *ctx, void *obj, u32 id)
  */
 int cr_arch_regs_check(struct cr_ctx *ctx, const struct cr_rec *rec)
 {
-	const char *what = regs_bad(rec->data);
+	const struct cr_img_x86_regs *img = rec->data;
+	const char *what = regs_bad((const void *)img->r);
 
 	if (what)
 		return cr_fail(ctx, -EINVAL, "record %u: registers: bad %s", rec->index, what);
@@ -246,9 +290,15 @@ static int set_registers(struct cr_ctx *ctx, struct cr_task *t,
 			 const struct cr_rec *regs, const struct cr_rec *xstate)
 {
 	const struct user_regset *set = cr_x86_regset(NT_PRSTATUS);
+	const struct cr_img_x86_regs *img = regs->data;
 	int err = cr_x86_xstate_restore(ctx, t->task, xstate);
 
-	return err ?: set->set(t->task, set, 0, regs->len, regs->data, NULL);
+	if (err)
+		return err;
+	t->task->thread.cr2 = img->cr2;
+	t->task->thread.trap_nr = img->trap_nr;
+	t->task->thread.error_code = img->error_code;
+	return set->set(t->task, set, 0, sizeof(img->r), img->r, NULL);
 }
 
 /*

@@ -11,15 +11,16 @@
  * Locking: none. The task is current, or off its CPU so that its registers are
  * in memory.
  */
+#include <linux/cpufeature.h>
 #include <linux/elf.h>
 #include <linux/init.h>
 #include <linux/mm.h>
 
-#include <asm/cpufeature.h>
 #include <asm/cpuid.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xstate.h>
+#include <asm/pkru.h>
 
 #include "../kernel/fpu/legacy.h"
 #include "internal.h"
@@ -100,6 +101,9 @@ int cr_arch_xstate_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	img = cr_rec_get(ctx, CR_IMG_X86_XSTATE, id, len);
 	if (!img)
 		return ctx->err;
+	/* The regset takes these rights from here, where they are put by a switch. */
+	if (t->task == current)
+		current->thread.pkru = read_pkru();
 	err = set->regset_get(t->task, set, (struct membuf){ .p = img->data, .left = size });
 	header = xheader(img->data, size);
 	img->layout = layout(header ? header->xfeatures : 0);

@@ -20,8 +20,8 @@ struct regs {
 static struct {
 	struct cr_child *c;
 	pthread_barrier_t set_up;
-	volatile unsigned int spinning;
-	volatile unsigned int go;
+	unsigned int spinning;
+	unsigned int go;
 } g;
 
 static void pattern(void *p, size_t len, unsigned int seed)
@@ -48,41 +48,45 @@ static void run(struct cr_child *c, void *(*fn)(void *), int nr)
 	g.c = c;
 	for (i = 0; i < nr; i++)
 		start(&thread[i], fn, i);
-	while (g.spinning < (unsigned int)nr)
+	while (LOAD(g.spinning) < (unsigned int)nr)
 		cr_sleep_ms(1);
 	/* into the loop itself */
 	cr_sleep_ms(20);
 	cr_ready(c);
-	g.go = 1;
+	STORE(g.go, 1);
 	for (i = 0; i < nr; i++)
 		CR_CHECK(c, !pthread_join(thread[i], NULL));
 }
 
 /* ---- general registers ---- */
 
-#define FOR_GPRS(x) \
-	x(0, rax) x(1, rbx) x(2, rcx) x(3, rdx) x(4, rsi) x(5, r8) x(6, r9) \
-	x(7, r10) x(8, r11) x(9, r12) x(10, r13) x(11, r14) x(12, r15)
-#define LOAD_GPR(n, r)	"mov 8*" #n "(%%rdi), %%" #r "\n"
-#define STORE_GPR(n, r)	"mov %%" #r ", 8*" #n "(%%rdi)\n"
+#define GPRS	"rax,rbx,rcx,rdx,rsi,r8,r9,r10,r11,r12,r13,r14,r15"
 
 static void *general(void *arg)
 {
-	volatile unsigned int *go = &g.go;
+	unsigned int *go = &g.go;
 	struct regs set, *now = &set;
 	unsigned long want[13];
 
 	pattern(want, sizeof(want), (long)arg + 1);
 	memcpy(set.gpr, want, sizeof(want));
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
+	INCREMENT(g.spinning);
 	asm volatile("sub $128, %%rsp\n"
 		     "push %%rbp\n"
 		     "mov %%rax, %%rbp\n"
-		     FOR_GPRS(LOAD_GPR)
+		     ".set cr_offset, 0\n"
+		     ".irp r," GPRS "\n"
+		     "mov cr_offset(%%rdi), %%\\r\n"
+		     ".set cr_offset, cr_offset + 8\n"
+		     ".endr\n"
 		     "1: pause\n"
 		     "cmpl $0, (%%rbp)\n"
 		     "je 1b\n"
-		     FOR_GPRS(STORE_GPR)
+		     ".set cr_offset, 0\n"
+		     ".irp r," GPRS "\n"
+		     "mov %%\\r, cr_offset(%%rdi)\n"
+		     ".set cr_offset, cr_offset + 8\n"
+		     ".endr\n"
 		     "pop %%rbp\n"
 		     "add $128, %%rsp\n"
 		     : "+D" (now), "+a" (go)
@@ -105,18 +109,12 @@ TEST(general_registers)
 
 /* ---- x87 and SSE ---- */
 
-#define FOR_16(x) \
-	x(0) x(1) x(2) x(3) x(4) x(5) x(6) x(7) \
-	x(8) x(9) x(10) x(11) x(12) x(13) x(14) x(15)
-#define FOR_HIGH_16(x) \
-	x(16) x(17) x(18) x(19) x(20) x(21) x(22) x(23) \
-	x(24) x(25) x(26) x(27) x(28) x(29) x(30) x(31)
-#define LOAD_XMM(n)	"movups 64*" #n "(%[vec]), %%xmm" #n "\n"
-#define STORE_XMM(n)	"movups %%xmm" #n ", 64*" #n "(%[vec])\n"
-#define LOAD_YMM(n)	"vmovups 64*" #n "(%[vec]), %%ymm" #n "\n"
-#define STORE_YMM(n)	"vmovups %%ymm" #n ", 64*" #n "(%[vec])\n"
-#define LOAD_ZMM(n)	"vmovups 64*" #n "(%[vec]), %%zmm" #n "\n"
-#define STORE_ZMM(n)	"vmovups %%zmm" #n ", 64*" #n "(%[vec])\n"
+#define ALL_16		"0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
+#define ALL_32		ALL_16 ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+#define LOAD_VEC(insn, reg, all) \
+	".irp n," all "\n" insn " 64*\\n(%[vec]), %%" reg "\\n\n.endr\n"
+#define STORE_VEC(insn, reg, all) \
+	".irp n," all "\n" insn " %%" reg "\\n, 64*\\n(%[vec])\n.endr\n"
 #define SPIN		"1: pause\ncmpl $0, (%[go])\nje 1b\n"
 
 static void *x87_and_sse(void *arg)
@@ -129,7 +127,7 @@ static void *x87_and_sse(void *arg)
 	for (i = 0; i < 8; i++)
 		want.x87[i] = 1.0 / (3 + i + (long)arg);
 	memcpy(&set, &want, sizeof(set));
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
+	INCREMENT(g.spinning);
 	asm volatile("stmxcsr %[mxcsr_old]\n"
 		     "fnstcw %[cw_old]\n"
 		     "fninit\n"
@@ -137,9 +135,9 @@ static void *x87_and_sse(void *arg)
 		     "ldmxcsr %[mxcsr]\n"
 		     "fldl 56(%[x87])\nfldl 48(%[x87])\nfldl 40(%[x87])\nfldl 32(%[x87])\n"
 		     "fldl 24(%[x87])\nfldl 16(%[x87])\nfldl 8(%[x87])\nfldl 0(%[x87])\n"
-		     FOR_16(LOAD_XMM)
+		     LOAD_VEC("movups", "xmm", ALL_16)
 		     SPIN
-		     FOR_16(STORE_XMM)
+		     STORE_VEC("movups", "xmm", ALL_16)
 		     "fstpl 0(%[x87])\nfstpl 8(%[x87])\nfstpl 16(%[x87])\nfstpl 24(%[x87])\n"
 		     "fstpl 32(%[x87])\nfstpl 40(%[x87])\nfstpl 48(%[x87])\nfstpl 56(%[x87])\n"
 		     "stmxcsr %[mxcsr]\n"
@@ -179,10 +177,10 @@ static void *avx(void *arg)
 
 	pattern(&want, sizeof(want), (long)arg + 200);
 	memcpy(&set, &want, sizeof(set));
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
-	asm volatile(FOR_16(LOAD_YMM)
+	INCREMENT(g.spinning);
+	asm volatile(LOAD_VEC("vmovups", "ymm", ALL_16)
 		     SPIN
-		     FOR_16(STORE_YMM)
+		     STORE_VEC("vmovups", "ymm", ALL_16)
 		     "vzeroupper\n"
 		     : : [vec] "r" (set.vec), [go] "r" (&g.go)
 		     : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
@@ -212,14 +210,12 @@ static void *avx512(void *arg)
 
 	pattern(&want, sizeof(want), (long)arg + 300);
 	memcpy(&set, &want, sizeof(set));
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
-	asm volatile(FOR_16(LOAD_ZMM)
-		     FOR_HIGH_16(LOAD_ZMM)
+	INCREMENT(g.spinning);
+	asm volatile(LOAD_VEC("vmovups", "zmm", ALL_32)
 		     "kmovw 0(%[mask]), %%k1\n"
 		     "kmovw 8(%[mask]), %%k7\n"
 		     SPIN
-		     FOR_16(STORE_ZMM)
-		     FOR_HIGH_16(STORE_ZMM)
+		     STORE_VEC("vmovups", "zmm", ALL_32)
 		     "kmovw %%k1, 0(%[mask])\n"
 		     "kmovw %%k7, 8(%[mask])\n"
 		     "vzeroupper\n"
@@ -253,8 +249,8 @@ static void *gs_base(void *arg)
 	unsigned long seen;
 
 	CR_CHECK(g.c, !syscall(SYS_arch_prctl, ARCH_SET_GS, value));
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
-	while (!g.go)
+	INCREMENT(g.spinning);
+	while (!LOAD(g.go))
 		;
 	asm volatile("mov %%gs:0, %0" : "=r" (seen));
 	CR_CHECK(g.c, seen == value[0]);
@@ -293,8 +289,8 @@ static void *protection_keys(void *arg)
 	unsigned int pkru = 0x55555550 - ((long)arg << 8);
 
 	wrpkru(pkru);
-	__atomic_fetch_add(&g.spinning, 1, __ATOMIC_SEQ_CST);
-	while (!g.go)
+	INCREMENT(g.spinning);
+	while (!LOAD(g.go))
 		;
 	CR_CHECK(g.c, rdpkru() == pkru);
 	return NULL;

@@ -206,7 +206,7 @@ static void *cpu_sleeper(void *arg)
 {
 	struct timespec ts = { 1000, 0 };
 
-	__atomic_store_n(&g.tid, gettid(), __ATOMIC_SEQ_CST);
+	STORE(g.tid, gettid());
 	clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &ts, NULL);
 	return NULL;
 }
@@ -216,7 +216,7 @@ static void do_cpu_clock(struct cr_child *c)
 	pthread_t thread;
 
 	CR_CHECK(c, !pthread_create(&thread, NULL, cpu_sleeper, NULL));
-	while (!__atomic_load_n(&g.tid, __ATOMIC_SEQ_CST))
+	while (!LOAD(g.tid))
 		cr_sleep_ms(1);
 	wait_in_syscall(c, g.tid, SYS_clock_nanosleep);
 	cr_ready(c);
@@ -505,7 +505,7 @@ TEST(semaphore_undo)
 
 static void *pi_waiter(void *arg)
 {
-	__atomic_store_n(&g.tid, gettid(), __ATOMIC_SEQ_CST);
+	STORE(g.tid, gettid());
 	CR_CHECK(g.c, !pthread_mutex_lock(&g.mutex));
 	CR_CHECK(g.c, !pthread_mutex_unlock(&g.mutex));
 	return NULL;
@@ -522,7 +522,7 @@ static void do_pi_futex(struct cr_child *c)
 	CR_CHECK(c, !pthread_mutex_init(&g.mutex, &attr));
 	CR_CHECK(c, !pthread_mutex_lock(&g.mutex));
 	CR_CHECK(c, !pthread_create(&thread, NULL, pi_waiter, NULL));
-	while (!__atomic_load_n(&g.tid, __ATOMIC_SEQ_CST))
+	while (!LOAD(g.tid))
 		cr_sleep_ms(1);
 	wait_in_syscall(c, g.tid, SYS_futex);
 	cr_ready(c);

@@ -132,11 +132,11 @@ TEST(limits)
 }
 
 /* The limit is that of the copy from the start, with its CPU time. */
-static volatile sig_atomic_t over;
+static int over;
 
 static void on_xcpu(int sig)
 {
-	over = 1;
+	STORE(over, 1);
 }
 
 static void do_cpu_limit(struct cr_child *c)
@@ -146,7 +146,7 @@ static void do_cpu_limit(struct cr_child *c)
 	signal(SIGXCPU, on_xcpu);
 	CR_CHECK(c, !setrlimit(RLIMIT_CPU, &limit));
 	cr_ready(c);
-	while (!over)
+	while (!LOAD(over))
 		;
 }
 

@@ -40,7 +40,7 @@ static void asleep(struct cr_child *c, void *(*fn)(void *), long nr, void (*wake
 	g.nr = nr;
 	g.tid = 0;
 	CR_CHECK(c, !pthread_create(&thread, NULL, fn, NULL));
-	while (!__atomic_load_n(&g.tid, __ATOMIC_SEQ_CST))
+	while (!LOAD(g.tid))
 		cr_sleep_ms(1);
 	wait_in_syscall(c, g.tid, nr);
 	cr_ready(c);
@@ -53,7 +53,7 @@ static void asleep(struct cr_child *c, void *(*fn)(void *), long nr, void (*wake
 
 static void begin(void)
 {
-	__atomic_store_n(&g.tid, gettid(), __ATOMIC_SEQ_CST);
+	STORE(g.tid, gettid());
 }
 
 static void nothing(int sig)
@@ -361,7 +361,7 @@ TEST(eventfd_read_blocks)
 
 static void wake_futex(void)
 {
-	__atomic_store_n(&g.word, 1, __ATOMIC_SEQ_CST);
+	STORE(g.word, 1);
 	CR_CHECK(g.c, syscall(SYS_futex, &g.word, FUTEX_WAKE, 1, NULL, NULL, 0) == 1);
 }
 
@@ -394,7 +394,7 @@ static void *in_futex_woken(void *arg)
 
 static void wake_futex_private(void)
 {
-	__atomic_store_n(&g.word, 1, __ATOMIC_SEQ_CST);
+	STORE(g.word, 1);
 	CR_CHECK(g.c, syscall(SYS_futex, &g.word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 1);
 }
 
@@ -457,17 +457,41 @@ TEST(sigsuspend_until_signal)
 	cr_both_ways(_metadata, do_sigsuspend, 0);
 }
 
-static volatile sig_atomic_t handled;
+static void *in_sigwait(void *arg)
+{
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	begin();
+	CR_CHECK(g.c, syscall(SYS_rt_sigtimedwait, &set, &info, NULL, 8) == SIGUSR1);
+	return NULL;
+}
+
+static void do_sigwait(struct cr_child *c)
+{
+	signal(SIGUSR1, nothing);
+	asleep(c, in_sigwait, SYS_rt_sigtimedwait, wake_signal);
+}
+
+TEST(sigwaitinfo_until_signal)
+{
+	cr_both_ways(_metadata, do_sigwait, 0);
+}
+
+static int handled;
 
 static void count(int sig)
 {
-	handled++;
+	INCREMENT(handled);
 }
 
 static void *in_pause(void *arg)
 {
 	begin();
-	CR_CHECK(g.c, pause() == -1 && errno == EINTR && handled == 1);
+	CR_CHECK(g.c, pause() == -1 && errno == EINTR && LOAD(handled) == 1);
 	return NULL;
 }
 

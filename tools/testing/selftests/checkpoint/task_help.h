@@ -11,6 +11,11 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+/* For what a signal handler or another thread changes. */
+#define LOAD(x)		__atomic_load_n(&(x), __ATOMIC_SEQ_CST)
+#define STORE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
+#define INCREMENT(x)	__atomic_add_fetch(&(x), 1, __ATOMIC_SEQ_CST)
+
 /* State letter of a task of this process or of another process; 0 if gone. */
 static inline char task_state(pid_t tid)
 {

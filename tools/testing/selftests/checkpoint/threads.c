@@ -161,7 +161,7 @@ TEST(robust_mutex)
 
 /* ---- restartable sequences ---- */
 
-static volatile struct rseq *own_rseq(void)
+static struct rseq *own_rseq(void)
 {
 	return (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
 }
@@ -179,7 +179,7 @@ static void rseq_check(struct cr_child *c)
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		CR_CHECK(c, !sched_setaffinity(0, sizeof(one), &one));
-		CR_CHECK(c, own_rseq()->cpu_id == (unsigned int)cpu);
+		CR_CHECK(c, LOAD(own_rseq()->cpu_id) == (unsigned int)cpu);
 		CR_CHECK(c, sched_getcpu() == cpu);
 	}
 	CR_CHECK(c, !sched_setaffinity(0, sizeof(all), &all));

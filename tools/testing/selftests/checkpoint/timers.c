@@ -4,11 +4,11 @@
 
 #include <sys/time.h>
 
-static volatile sig_atomic_t ticks;
+static int ticks;
 
 static void on_tick(int sig)
 {
-	ticks++;
+	INCREMENT(ticks);
 }
 
 static long long us(struct timeval tv)
@@ -63,9 +63,9 @@ TEST(not_armed)
 	cr_both_ways(_metadata, do_not_armed, 0);
 }
 
-static void burn(volatile sig_atomic_t *until_more_than, int than)
+static void burn_until(int nr)
 {
-	while (*until_more_than <= than)
+	while (LOAD(ticks) < nr)
 		;
 }
 
@@ -77,10 +77,10 @@ static void periodic(struct cr_child *c, int which, int sig)
 
 	signal(sig, on_tick);
 	CR_CHECK(c, !setitimer(which, &every_ms, NULL));
-	burn(&ticks, 1);
+	burn_until(2);
 	cr_ready(c);
-	before = ticks;
-	burn(&ticks, before + 5);
+	before = LOAD(ticks);
+	burn_until(before + 6);
 }
 
 static void do_periodic_real(struct cr_child *c)
@@ -129,13 +129,13 @@ static void do_expired_and_blocked(struct cr_child *c)
 		CR_CHECK(c, !sigpending(&got));
 	while (!sigismember(&got, SIGALRM));
 	cr_ready(c);
-	CR_CHECK(c, !ticks);
+	CR_CHECK(c, !LOAD(ticks));
 	CR_CHECK(c, !getitimer(ITIMER_REAL, &now));
 	CR_CHECK(c, us(now.it_interval) == 20000);
 	CR_CHECK(c, !sigprocmask(SIG_UNBLOCK, &set, NULL));
-	CR_CHECK(c, ticks >= 1);
-	before = ticks;
-	burn(&ticks, before + 2);
+	CR_CHECK(c, LOAD(ticks) >= 1);
+	before = LOAD(ticks);
+	burn_until(before + 3);
 }
 
 TEST(expired_and_blocked)
@@ -152,10 +152,10 @@ static void do_one_shot(struct cr_child *c)
 	signal(SIGALRM, on_tick);
 	CR_CHECK(c, !setitimer(ITIMER_REAL, &once, NULL));
 	cr_ready(c);
-	for (n = 0; !ticks && n < 4000; n++)
+	for (n = 0; !LOAD(ticks) && n < 4000; n++)
 		cr_sleep_ms(5);
 	cr_sleep_ms(20);
-	CR_CHECK(c, ticks == 1);
+	CR_CHECK(c, LOAD(ticks) == 1);
 }
 
 TEST(one_shot)

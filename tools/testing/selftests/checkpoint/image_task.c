@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Checkpoint/restart: images with wrong records of tasks. Each is refused with
+ * the errno that belongs to it; and whatever is written into them, the kernel
+ * gives an error or a process, and leaves nothing behind.
+ */
+#include "task_help.h"
+
+#include <stddef.h>
+#include <sys/time.h>
+
+struct image {
+	unsigned char *data;
+	size_t size;
+	size_t meta_end;
+};
+
+/* ---- reading, changing, restarting ---- */
+
+static unsigned int crc32c(unsigned int crc, const unsigned char *p, size_t n)
+{
+	int bit;
+
+	while (n--) {
+		crc ^= *p++;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return crc;
+}
+
+static void image_read(struct __test_metadata *_metadata, struct cr_child *c, struct image *im)
+{
+	struct cr_img_header *hdr;
+	struct stat st;
+	int fd;
+
+	fd = open(c->image, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fstat(fd, &st));
+	im->size = st.st_size;
+	im->data = malloc(im->size);
+	ASSERT_NE(NULL, im->data);
+	ASSERT_EQ((ssize_t)im->size, read(fd, im->data, im->size));
+	close(fd);
+	hdr = (void *)im->data;
+	im->meta_end = sizeof(*hdr) + hdr->meta_bytes;
+}
+
+static struct cr_img_rec *next_rec(struct image *im, struct cr_img_rec *rec)
+{
+	unsigned char *p = im->data + sizeof(struct cr_img_header);
+
+	if (rec)
+		p = (unsigned char *)(rec + 1) + (rec->len + 7) / 8 * 8;
+	return p < im->data + im->meta_end ? (void *)p : NULL;
+}
+
+/* The @nth record of @type. */
+static struct cr_img_rec *find_rec(struct image *im, unsigned int type, int nth)
+{
+	struct cr_img_rec *rec = NULL;
+
+	while ((rec = next_rec(im, rec)))
+		if (rec->type == type && !nth--)
+			return rec;
+	return NULL;
+}
+
+static void sign(struct cr_img_rec *rec)
+{
+	rec->crc = 0;
+	rec->crc = crc32c(~0U, (void *)rec, sizeof(*rec) + rec->len);
+}
+
+/* Returns what restart() does; 0 if it succeeded, and the copy is gone again. */
+static int try_restart(struct __test_metadata *_metadata, struct cr_child *c, struct image *im)
+{
+	int fd = open(c->image, O_RDWR | O_TRUNC | O_CLOEXEC), err;
+	long ret;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ((ssize_t)im->size, write(fd, im->data, im->size));
+	ASSERT_EQ(0, lseek(fd, 0, SEEK_SET));
+	ret = sys_restart(0, fd, 0);
+	err = errno;
+	close(fd);
+	if (ret > 0) {
+		ASSERT_TRUE(cr_kill_tree(ret));
+		return 0;
+	}
+	/* Nothing is left of the attempt. */
+	EXPECT_TRUE(waitpid(-1, NULL, WNOHANG | __WALL) <= 0);
+	return err;
+}
+
+/* ---- a workload that has a record of every kind ---- */
+
+static struct cr_child *child;
+static pthread_barrier_t set_up;
+
+static void *thread_main(void *arg)
+{
+	struct timespec ts = { 1000, 0 };
+
+	raise(SIGRTMIN);
+	pthread_barrier_wait(&set_up);
+	for (;;)
+		nanosleep(&ts, NULL);
+	return NULL;
+}
+
+static void *futex_main(void *arg)
+{
+	static unsigned int word;
+	struct timespec ts = { 1000, 0 };
+
+	pthread_barrier_wait(&set_up);
+	for (;;)
+		syscall(SYS_futex, &word, 128, 0, &ts, NULL, 0);
+	return NULL;
+}
+
+static void do_everything(struct cr_child *c)
+{
+	struct itimerval far = { { 1000, 0 }, { 1000, 0 } };
+	pthread_t thread;
+	sigset_t set;
+	pid_t pid;
+
+	child = c;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigqueue(getpid(), SIGRTMIN, (union sigval) { .sival_int = 1 });
+	kill(getpid(), SIGUSR1);
+	CR_CHECK(c, !setitimer(ITIMER_REAL, &far, NULL));
+	CR_CHECK(c, !setitimer(ITIMER_PROF, &far, NULL));
+	if (!must_fork(c)) {
+		setpgid(0, 0);
+		cr_wait_go(c);
+		_exit(0);
+	}
+	pid = must_fork(c);
+	if (!pid)
+		_exit(5);
+	wait_state(c, pid, 'Z');
+	pthread_barrier_init(&set_up, NULL, 3);
+	CR_CHECK(c, !pthread_create(&thread, NULL, thread_main, NULL));
+	CR_CHECK(c, !pthread_create(&thread, NULL, futex_main, NULL));
+	pthread_barrier_wait(&set_up);
+	cr_sleep_ms(50);
+	cr_ready(c);
+}
+
+/* ---- one wrong field each ---- */
+
+struct wrong {
+	const char *what;
+	unsigned int type;
+	int nth;
+	size_t offset;
+	size_t size;
+	unsigned long long value;
+	int err;
+};
+
+/* Field @f of the @nth record, which is a struct @s, must not be @value. */
+#define WRONG(what, type, nth, s, f, value, err) \
+	{ what, type, nth, offsetof(struct s, f), sizeof(((struct s *)0)->f), value, err }
+
+static const struct wrong wrongs[] = {
+	WRONG("process flags", CR_IMG_PROCESS, 0, cr_img_process, flags, 1 << 30, EINVAL),
+	WRONG("process reserved", CR_IMG_PROCESS, 0, cr_img_process, reserved, 1, EINVAL),
+	WRONG("pid 0", CR_IMG_PROCESS, 0, cr_img_process, pid, 0, EINVAL),
+	WRONG("pid too large", CR_IMG_PROCESS, 0, cr_img_process, pid, 1 << 30, EINVAL),
+	WRONG("negative pid", CR_IMG_PROCESS, 1, cr_img_process, pid, -5, EINVAL),
+	WRONG("session of nobody", CR_IMG_PROCESS, 1, cr_img_process, sid, 31999, EINVAL),
+	WRONG("session of init", CR_IMG_PROCESS, 1, cr_img_process, sid, 1, EINVAL),
+	WRONG("group of nobody", CR_IMG_PROCESS, 1, cr_img_process, pgid, 31999, EINVAL),
+	WRONG("group of init", CR_IMG_PROCESS, 1, cr_img_process, pgid, 1, EINVAL),
+	WRONG("group outside a session", CR_IMG_PROCESS, 1, cr_img_process, pgid, 0, EINVAL),
+	WRONG("root session 0", CR_IMG_PROCESS, 0, cr_img_process, sid, 0, EINVAL),
+	WRONG("exit signal", CR_IMG_PROCESS, 1, cr_img_process, exit_signal, 65, EINVAL),
+	WRONG("exit code", CR_IMG_PROCESS, 0, cr_img_process, exit_code, 1, EINVAL),
+	WRONG("exit code", CR_IMG_PROCESS, 2, cr_img_process, exit_code, 1 << 16, EINVAL),
+	WRONG("oom_score_adj", CR_IMG_PROCESS, 0, cr_img_process, oom_score_adj, 1001, EINVAL),
+	WRONG("no threads", CR_IMG_PROCESS, 0, cr_img_process, nr_threads, 0, EINVAL),
+	WRONG("more threads", CR_IMG_PROCESS, 0, cr_img_process, nr_threads, 4, EINVAL),
+	WRONG("no memory", CR_IMG_PROCESS, 0, cr_img_process, mm_id, 0, EINVAL),
+	WRONG("memory of no such object", CR_IMG_PROCESS, 0, cr_img_process, mm_id, 99999,
+	      EINVAL),
+	WRONG("files for memory", CR_IMG_PROCESS, 0, cr_img_process, files_id, 1, EINVAL),
+	WRONG("thread flags", CR_IMG_THREAD, 0, cr_img_thread, flags, 1 << 30, EINVAL),
+	WRONG("thread reserved", CR_IMG_THREAD, 0, cr_img_thread, reserved, 1, EINVAL),
+	WRONG("tid 0", CR_IMG_THREAD, 1, cr_img_thread, tid, 0, EINVAL),
+	WRONG("thread of no process", CR_IMG_THREAD, 0, cr_img_thread, process_id, 0, EINVAL),
+	WRONG("not the leader", CR_IMG_THREAD, 0, cr_img_thread, flags, 0, EINVAL),
+	WRONG("parent death signal", CR_IMG_THREAD, 0, cr_img_thread, pdeath_signal, 65, EINVAL),
+	WRONG("rseq alignment", CR_IMG_THREAD, 0, cr_img_thread, rseq, 0x10001, EINVAL),
+	WRONG("rseq in the kernel", CR_IMG_THREAD, 0, cr_img_thread, rseq,
+	      0xffff800000000000, EINVAL),
+	WRONG("rseq length", CR_IMG_THREAD, 0, cr_img_thread, rseq_len, 1 << 20, EINVAL),
+	WRONG("unmapped uid", CR_IMG_CRED, 0, cr_img_cred, uid[0], -1, EINVAL),
+	WRONG("unmapped gid", CR_IMG_CRED, 0, cr_img_cred, gid[3], -1, EINVAL),
+	WRONG("more groups", CR_IMG_CRED, 0, cr_img_cred, nr_groups, 60000, EINVAL),
+	WRONG("most groups", CR_IMG_CRED, 0, cr_img_cred, nr_groups, -1, EINVAL),
+	WRONG("securebits", CR_IMG_CRED, 0, cr_img_cred, securebits, 1 << 20, EINVAL),
+	WRONG("capability", CR_IMG_CRED, 0, cr_img_cred, cap_bounding, -1, EINVAL),
+	WRONG("effective", CR_IMG_CRED, 0, cr_img_cred, cap_permitted, 0, EINVAL),
+	WRONG("ambient", CR_IMG_CRED, 0, cr_img_cred, cap_ambient, 1, EINVAL),
+	WRONG("deadline", CR_IMG_SCHED, 0, cr_img_sched, policy, 6, EINVAL),
+	WRONG("policy", CR_IMG_SCHED, 0, cr_img_sched, policy, 100, EINVAL),
+	WRONG("nice", CR_IMG_SCHED, 0, cr_img_sched, nice, -21, EINVAL),
+	WRONG("priority", CR_IMG_SCHED, 0, cr_img_sched, rt_priority, 5, EINVAL),
+	WRONG("flags", CR_IMG_SCHED, 0, cr_img_sched, flags, 0x80, EINVAL),
+	WRONG("more CPUs", CR_IMG_SCHED, 0, cr_img_sched, nr_cpus, 64, EINVAL),
+	WRONG("most CPUs", CR_IMG_SCHED, 0, cr_img_sched, nr_cpus, -1, EINVAL),
+	WRONG("I/O class", CR_IMG_SCHED, 0, cr_img_sched, ioprio, 7 << 13, EINVAL),
+	WRONG("SA flags", CR_IMG_SIGACTION, 0, cr_img_sigaction, action[9].flags, 1 << 23,
+	      EINVAL),
+	WRONG("handler of SIGKILL", CR_IMG_SIGACTION, 0, cr_img_sigaction,
+	      action[8].handler, 1, EINVAL),
+	WRONG("alternate stack", CR_IMG_SIGSTATE, 0, cr_img_sigstate, altstack_size, 1, EINVAL),
+	WRONG("alternate stack", CR_IMG_SIGSTATE, 0, cr_img_sigstate, altstack_flags, 8, EINVAL),
+	WRONG("mask flags", CR_IMG_SIGSTATE, 0, cr_img_sigstate, flags, 2, EINVAL),
+	WRONG("saved mask", CR_IMG_SIGSTATE, 0, cr_img_sigstate, saved_mask, 2, EINVAL),
+	WRONG("signal 0", CR_IMG_SIGINFO_SHARED, 0, cr_img_siginfo, signo, 0, EINVAL),
+	WRONG("signal 65", CR_IMG_SIGINFO_SHARED, 0, cr_img_siginfo, signo, 65, EINVAL),
+	WRONG("SIGKILL", CR_IMG_SIGINFO_SHARED, 0, cr_img_siginfo, signo, 9, EINVAL),
+	WRONG("other signal", CR_IMG_SIGINFO, 0, cr_img_siginfo, signo, 33, EINVAL),
+	WRONG("no siginfo", CR_IMG_SIGINFO, 0, cr_img_siginfo, has_info, 0, EINVAL),
+	WRONG("siginfo", CR_IMG_SIGINFO, 0, cr_img_siginfo, has_info, 2, EINVAL),
+	WRONG("limit", CR_IMG_RLIMIT, 0, cr_img_rlimit, limit[7].max, 1, EINVAL),
+	WRONG("open files", CR_IMG_RLIMIT, 0, cr_img_rlimit, limit[7].max, -1, EPERM),
+	WRONG("timer", CR_IMG_ITIMER, 0, cr_img_itimer, timer[0].value_ns, -1, EINVAL),
+	WRONG("interval", CR_IMG_ITIMER, 0, cr_img_itimer, timer[2].interval_ns, 1ULL << 63,
+	      EINVAL),
+	WRONG("no restart", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, kind, 0, EINVAL),
+	WRONG("other restart", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, kind, 77, EINVAL),
+	WRONG("clock", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, clockid, 2, EINVAL),
+	WRONG("CPU clock", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, clockid, -6, EINVAL),
+	WRONG("flags", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, flags, 0x80, EINVAL),
+	WRONG("timeout", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, has_timeout, 0, EINVAL),
+	/* cs, ss, ds, gs, bases, flags as in struct user_regs_struct */
+	{ "kernel cs", CR_IMG_X86_REGS, 0, 17 * 8, 8, 0x10, EINVAL },
+	{ "32-bit cs", CR_IMG_X86_REGS, 0, 17 * 8, 8, 0x23, EINVAL },
+	{ "null ss", CR_IMG_X86_REGS, 0, 20 * 8, 8, 0, EINVAL },
+	{ "kernel ds", CR_IMG_X86_REGS, 0, 23 * 8, 8, 0x18, EINVAL },
+	{ "wide gs", CR_IMG_X86_REGS, 0, 26 * 8, 8, 1 << 16, EINVAL },
+	{ "fs base", CR_IMG_X86_REGS, 0, 21 * 8, 8, 0xffff888000000000, EINVAL },
+	{ "gs base", CR_IMG_X86_REGS, 0, 22 * 8, 8, 0x8000000000000000, EINVAL },
+	{ "flags", CR_IMG_X86_REGS, 0, 18 * 8, 8, 1ULL << 40, EINVAL },
+	/* legacy area, then the header at 512 */
+	WRONG("xstate reserved", CR_IMG_X86_XSTATE, 0, cr_img_x86_xstate, reserved, 1, EINVAL),
+	WRONG("layout", CR_IMG_X86_XSTATE, 0, cr_img_x86_xstate, layout, 1, EOPNOTSUPP),
+	{ "MXCSR", CR_IMG_X86_XSTATE, 0, 8 + 24, 4, 1 << 31, EINVAL },
+	{ "xfeatures", CR_IMG_X86_XSTATE, 0, 8 + 512, 8, 1ULL << 62, EOPNOTSUPP },
+	{ "xcomp_bv", CR_IMG_X86_XSTATE, 0, 8 + 520, 8, 1ULL << 63, EINVAL },
+	{ "header reserved", CR_IMG_X86_XSTATE, 0, 8 + 528, 8, 1, EINVAL },
+};
+
+TEST(wrong_fields)
+{
+	struct cr_img_rec *rec;
+	struct image im;
+	struct cr_child c;
+	unsigned char old[8];
+	size_t i;
+	int err;
+
+	cr_begin(_metadata, &c, do_everything);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	image_read(_metadata, &c, &im);
+	ASSERT_EQ(0, try_restart(_metadata, &c, &im)) {
+		TH_LOG("unchanged: %s", cr_reason());
+	}
+	for (i = 0; i < ARRAY_SIZE(wrongs); i++) {
+		const struct wrong *w = &wrongs[i];
+
+		rec = find_rec(&im, w->type, w->nth);
+		ASSERT_NE(NULL, rec) {
+			TH_LOG("%s: there is no record of type %u", w->what, w->type);
+		}
+		memcpy(old, (char *)(rec + 1) + w->offset, w->size);
+		memcpy((char *)(rec + 1) + w->offset, &w->value, w->size);
+		sign(rec);
+		err = try_restart(_metadata, &c, &im);
+		EXPECT_EQ(w->err, err) {
+			TH_LOG("%s (type %u): %s", w->what, w->type, cr_reason());
+		}
+		EXPECT_TRUE(!err || *cr_reason());
+		memcpy((char *)(rec + 1) + w->offset, old, w->size);
+		sign(rec);
+	}
+	EXPECT_EQ(0, try_restart(_metadata, &c, &im));
+	cr_end(_metadata, &c);
+}
+
+/* A record that is twice there, or is not there at all. */
+TEST(wrong_records)
+{
+	static const unsigned int required[] = {
+		CR_IMG_CRED, CR_IMG_SCHED, CR_IMG_SIGACTION, CR_IMG_SIGSTATE, CR_IMG_RLIMIT,
+		CR_IMG_ITIMER, CR_IMG_X86_REGS, CR_IMG_X86_XSTATE,
+	};
+	struct cr_img_header *hdr;
+	struct cr_img_rec *rec;
+	struct cr_child c;
+	struct image im, without;
+	size_t i, len;
+
+	cr_begin(_metadata, &c, do_everything);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0));
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	image_read(_metadata, &c, &im);
+	for (i = 0; i < ARRAY_SIZE(required); i++) {
+		rec = find_rec(&im, required[i], 0);
+		ASSERT_NE(NULL, rec);
+		len = sizeof(*rec) + (rec->len + 7) / 8 * 8;
+		without.size = im.size - len;
+		without.data = malloc(im.size);
+		ASSERT_NE(NULL, without.data);
+		memcpy(without.data, im.data, (unsigned char *)rec - im.data);
+		memcpy(without.data + ((unsigned char *)rec - im.data),
+		       (unsigned char *)rec + len,
+		       im.data + im.size - ((unsigned char *)rec + len));
+		hdr = (void *)without.data;
+		hdr->meta_bytes -= len;
+		hdr->nr_records--;
+		hdr->crc = 0;
+		hdr->crc = crc32c(~0U, without.data, sizeof(*hdr));
+		EXPECT_EQ(EINVAL, try_restart(_metadata, &c, &without)) {
+			TH_LOG("without type %u: %s", required[i], cr_reason());
+		}
+		free(without.data);
+	}
+	cr_end(_metadata, &c);
+}
+
+/* ---- anything ---- */
+
+static unsigned int next_random(void)
+{
+	static unsigned long long x = 88172645463325252ULL;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x >> 16;
+}
+
+static unsigned int odd_value(unsigned int old)
+{
+	switch (next_random() % 8) {
+	case 0:
+		return 0;
+	case 1:
+		return ~0U;
+	case 2:
+		return old + 1;
+	case 3:
+		return old - 1;
+	case 4:
+		return old ^ 0x80000000;
+	case 5:
+		return next_random() % 70;
+	case 6:
+		return old ^ (1U << next_random() % 32);
+	}
+	return next_random();
+}
+
+#define NR_MUTATIONS	400
+
+TEST(anything)
+{
+	struct cr_img_rec *rec, *recs[512];
+	unsigned int *word, old, nr = 0, i, good = 0;
+	struct cr_child c;
+	struct image im;
+
+	cr_begin(_metadata, &c, do_everything);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0));
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	image_read(_metadata, &c, &im);
+	for (rec = NULL; (rec = next_rec(&im, rec)) && nr < ARRAY_SIZE(recs);)
+		if (rec->type >= CR_IMG_PROCESS && rec->type < CR_IMG_MM)
+			recs[nr++] = rec;
+	for (i = 0; i < NR_MUTATIONS; i++) {
+		rec = recs[next_random() % nr];
+		/* mostly the first words, where most of the meaning is */
+		word = (unsigned int *)(rec + 1) +
+		       next_random() % (next_random() % 4 ? 8 : rec->len / 4);
+		old = *word;
+		*word = odd_value(old);
+		sign(rec);
+		good += !try_restart(_metadata, &c, &im);
+		*word = old;
+		sign(rec);
+	}
+	TH_LOG("%u of %u changed images could be restarted", good, i);
+	EXPECT_EQ(0, try_restart(_metadata, &c, &im));
+	cr_end(_metadata, &c);
+}
+
+TEST_HARNESS_MAIN
