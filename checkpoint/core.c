@@ -37,7 +37,7 @@ int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...)
 	bool first;
 
 	spin_lock(&ctx->lock);
-	first = !ctx->err;
+	first = !ctx->err && !ctx->switched;
 	if (first) {
 		va_start(args, fmt);
 		vscnprintf(ctx->report.reason, sizeof(ctx->report.reason), fmt, args);
@@ -126,6 +126,9 @@ void cr_ctx_put(struct cr_ctx *ctx)
 	kvfree(ctx->heads);
 	kvfree(ctx->late);
 	cr_hbuf_free(&ctx->hb);
+	cr_rollback_free(ctx);
+	if (ctx->from)
+		cr_ctx_put(ctx->from);
 	path_put(&ctx->root_path);
 	if (ctx->pid_ns)
 		put_pid_ns(ctx->pid_ns);
@@ -217,6 +220,8 @@ static int phase_dump(struct cr_ctx *ctx)
 			return ctx->err;
 	}
 	if (cr_pipes_check_peers(ctx) || cr_sockets_check_peers(ctx))
+		return ctx->err;
+	if ((ctx->flags & CHECKPOINT_KEEP) && cr_past_take(ctx))
 		return ctx->err;
 	if (cr_freeze_verify(ctx))
 		return ctx->err;

@@ -386,7 +386,7 @@ int cr_file_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *
 	if (WARN_ON_ONCE(!file))
 		return cr_fail(ctx, -EIO, "open file %u was not made", rec->id);
 
-	if (img->flags & O_PATH)
+	if ((img->flags & O_PATH) || cr_rollback_file(ctx, rec->id))
 		return 0;
 	if ((img->flags ^ file->f_flags) & O_ACCMODE)
 		return cr_fail(ctx, -EINVAL, "%s: bad access mode",

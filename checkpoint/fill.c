@@ -2,20 +2,33 @@
 /*
  * Checkpoint/restart: pages from the descriptor into the restored memory.
  *
- * The caller of restart() reads them straight into the pages where they belong;
- * the processes that own them wait. The image decides the address, so each run
- * must lie in mappings that the image itself has declared to own pages: writing
- * goes past the protection of a mapping, which must never reach a file.
+ * The processes that own the memory wait. The image decides the address, so
+ * each run must lie in mappings that the image itself has declared to own
+ * pages: writing goes past the protection of a mapping, which must never reach
+ * a file.
  *
- * Locks: mmap_lock of the target for reading while pages are faulted in; none
+ * Private memory is read into new pages, which are then put into the page
+ * tables a run at a time: no fault and no clearing for each. Where the kernel
+ * would use a larger page, or where a page is already, the caller of restart()
+ * reads straight into what a fault has made.
+ *
+ * Locks: mmap_lock of the target for reading, page table locks inside; none
  * while reading.
  */
 #include <linux/bvec.h>
+#include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/uio.h>
+#include <linux/userfaultfd_k.h>
+#include <linux/xxhash.h>
 
 #include "internal.h"
 
@@ -25,6 +38,7 @@
  * @start: address, or offset in shared memory, of the first
  * @wanted: how many there are
  * @nr: how many are in @pages, each with a reference
+ * @fresh: they are new and in no page table
  * @pages: where to
  * @bvec: for reading
  */
@@ -33,8 +47,9 @@ struct run {
 	u64 start;
 	unsigned int wanted;
 	unsigned int nr;
-	struct page *pages[CR_PAGES_RUN_MAX];
-	struct bio_vec bvec[CR_PAGES_RUN_MAX];
+	bool fresh;
+	struct page **pages;
+	struct bio_vec bvec[];
 };
 
 /* The mapping record that covers @addr, of the address space with head @head. */
@@ -79,7 +94,85 @@ bad:
 		       head->id, r->start);
 }
 
-static int get_mm_pages(struct run *r, struct mm_struct *mm)
+/* Can a new page of one's own simply be put into this mapping? */
+static bool takes_fresh(struct vm_area_struct *vma)
+{
+	return vma && is_cow_mapping(vma->vm_flags) && !userfaultfd_armed(vma) &&
+	       !(vma->vm_flags & (VM_LOCKED | VM_SPECIAL | VM_HUGETLB)) &&
+	       (vma_is_anonymous(vma) || vma->vm_file);
+}
+
+/* Would a fault somewhere in the range make more than a page? */
+static bool wants_large(struct vm_area_struct *vma, u64 start, u64 end)
+{
+	unsigned long orders;
+	u64 addr;
+
+	if (!vma_is_anonymous(vma))
+		return false;
+	orders = thp_vma_allowable_orders(vma, vma->vm_flags,
+					  TVA_IN_PF | TVA_ENFORCE_SYSFS,
+					  THP_ORDERS_ALL_ANON);
+	if (orders & ~BIT(PMD_ORDER))
+		return true;
+	for (addr = start; orders && addr < end; addr = (addr | ~PMD_MASK) + 1) {
+		if (thp_vma_suitable_orders(vma, addr, orders))
+			return true;
+	}
+	return false;
+}
+
+/* Under mmap_lock. */
+static bool range_takes_fresh(struct mm_struct *mm, u64 addr, u64 end)
+{
+	struct vm_area_struct *vma;
+	u64 next;
+
+	for (; addr < end; addr = next) {
+		vma = vma_lookup(mm, addr);
+		if (!takes_fresh(vma))
+			return false;
+		next = min_t(u64, end, vma->vm_end);
+		if (wants_large(vma, addr, next))
+			return false;
+	}
+	return true;
+}
+
+/* As a fault of current would: its NUMA policy counts. */
+static unsigned int alloc_some(unsigned int n, struct page **pages)
+{
+	const gfp_t gfp = GFP_HIGHUSER_MOVABLE;
+
+#ifdef CONFIG_NUMA
+	return alloc_pages_bulk_array_mempolicy(gfp, n, pages);
+#else
+	return alloc_pages_bulk_array(gfp, n, pages);
+#endif
+}
+
+static int alloc_fresh(struct run *r, struct mm_struct *mm)
+{
+	unsigned int i, n;
+
+	memset(r->pages, 0, r->wanted * sizeof(*r->pages));
+	while (r->nr < r->wanted) {
+		n = alloc_some(r->wanted - r->nr, r->pages + r->nr);
+		if (!n)
+			goto nomem;
+		r->nr += n;
+	}
+	for (i = 0; i < r->nr; i++) {
+		if (mem_cgroup_charge(page_folio(r->pages[i]), mm, GFP_KERNEL))
+			goto nomem;
+	}
+	return 0;
+nomem:
+	return cr_fail(r->ctx, -ENOMEM, "no memory for pages at 0x%llx", r->start);
+}
+
+/* What a fault would find or make there. */
+static int fault_in(struct run *r, struct mm_struct *mm)
 {
 	long n;
 
@@ -96,6 +189,126 @@ static int get_mm_pages(struct run *r, struct mm_struct *mm)
 				       r->start, n);
 		r->nr += n;
 	}
+	return 0;
+}
+
+static int get_mm_pages(struct run *r, struct mm_struct *mm)
+{
+	if (mmap_read_lock_killable(mm))
+		return cr_fail(r->ctx, -EINTR, "interrupted");
+	r->fresh = range_takes_fresh(mm, r->start, r->start + r->wanted * PAGE_SIZE);
+	mmap_read_unlock(mm);
+	return r->fresh ? alloc_fresh(r, mm) : fault_in(r, mm);
+}
+
+static pmd_t *make_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d = p4d_alloc(mm, pgd, addr);
+	pud_t *pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
+
+	return pud ? pmd_alloc(mm, pud, addr) : NULL;
+}
+
+/* Under the lock of the page table; it takes the reference over. */
+static void set_fresh(struct vm_area_struct *vma, struct page *page,
+		      unsigned long addr, pte_t *pte)
+{
+	struct folio *folio = page_folio(page);
+	pte_t entry = mk_pte(page, vma->vm_page_prot);
+
+	entry = pte_mkdirty(pte_sw_mkyoung(entry));
+	if (vma->vm_flags & VM_WRITE)
+		entry = pte_mkwrite(entry, vma);
+	folio_add_new_anon_rmap(folio, vma, addr, RMAP_EXCLUSIVE);
+	folio_add_lru_vma(folio, vma);
+	set_pte_at(vma->vm_mm, addr, pte, entry);
+	update_mmu_cache(vma, addr, pte);
+}
+
+/*
+ * Put pages from the @i-th on into one page table; where there is something
+ * already they stay in r->pages. Returns how many were looked at, or -errno.
+ */
+static int map_table(struct run *r, struct vm_area_struct *vma, unsigned int i,
+		     unsigned int n)
+{
+	unsigned long addr = r->start + i * PAGE_SIZE;
+	struct mm_struct *mm = vma->vm_mm;
+	pmd_t *pmd = make_pmd(mm, addr);
+	unsigned int k, mapped = 0;
+	pte_t *start_pte, *pte;
+	spinlock_t *ptl;	/* of the page table */
+
+	if (!pmd || pte_alloc(mm, pmd))
+		return -ENOMEM;
+	start_pte = pte_offset_map_lock(mm, pmd, addr, &ptl);
+	if (!start_pte)
+		return n;
+	__acquire(ptl);	/* sparse does not see that it was taken */
+	if (check_stable_address_space(mm)) {
+		pte_unmap_unlock(start_pte, ptl);
+		return -EFAULT;
+	}
+	for (k = 0, pte = start_pte; k < n; k++, pte++, addr += PAGE_SIZE) {
+		if (!pte_none(ptep_get(pte)))
+			continue;
+		set_fresh(vma, r->pages[i + k], addr, pte);
+		r->pages[i + k] = NULL;
+		mapped++;
+	}
+	add_mm_counter(mm, MM_ANONPAGES, mapped);
+	pte_unmap_unlock(start_pte, ptl);
+	return n;
+}
+
+/* There was something already: an image may well name a page twice. */
+static int copy_rest(struct run *r, struct mm_struct *mm, unsigned int i, unsigned int n)
+{
+	struct page *page;
+	long got;
+
+	for (; n; i++, n--) {
+		if (!r->pages[i])
+			continue;
+		got = get_user_pages_remote(mm, r->start + i * PAGE_SIZE, 1,
+					    FOLL_WRITE | FOLL_FORCE, &page, NULL);
+		if (got != 1)
+			return got ?: -EFAULT;
+		copy_highpage(page, r->pages[i]);
+		set_page_dirty_lock(page);
+		put_page(page);
+	}
+	return 0;
+}
+
+/* Put the new pages, with their contents, into the address space. */
+static int map_fresh(struct run *r, struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+	unsigned long addr, end;
+	unsigned int i;
+	int n, err = 0;
+
+	for (i = 0; i < r->nr; i++)
+		__folio_mark_uptodate(page_folio(r->pages[i]));
+	if (mmap_read_lock_killable(mm))
+		return cr_fail(r->ctx, -EINTR, "interrupted");
+	for (i = 0; !err && i < r->nr; i += n) {
+		addr = r->start + i * PAGE_SIZE;
+		vma = vma_lookup(mm, addr);
+		err = takes_fresh(vma) ? anon_vma_prepare(vma) : -EFAULT;
+		if (err)
+			break;
+		end = min3(r->start + r->nr * PAGE_SIZE, (u64)vma->vm_end,
+			   (u64)(addr | ~PMD_MASK) + 1);
+		n = map_table(r, vma, i, (end - addr) >> PAGE_SHIFT);
+		err = n < 0 ? n : copy_rest(r, mm, i, n);
+	}
+	mmap_read_unlock(mm);
+	if (err)
+		return cr_fail(r->ctx, err, "no memory for pages at 0x%llx: error %d",
+			       r->start, err);
 	return 0;
 }
 
@@ -119,40 +332,44 @@ static int get_shmem_pages(struct run *r, struct file *file)
 	return 0;
 }
 
-static int get_pages(struct run *r, u32 id)
+static int read_run(struct run *r, struct cr_in *in, u64 hash)
 {
-	const struct cr_rec *head;
-	void *obj = cr_obj_peek(r->ctx, id);
-
-	head = cr_obj_head(r->ctx, id, CR_IMG_MM);
-	if (head && obj)
-		return check_range(r, head) ?: get_mm_pages(r, obj);
-	head = cr_obj_head(r->ctx, id, CR_IMG_SHMEM);
-	if (head && obj)
-		return get_shmem_pages(r, obj);
-	return cr_fail(r->ctx, -EINVAL, "pages for object %u, which has no memory", id);
-}
-
-static int read_pages(struct run *r, struct cr_in *in, u32 crc)
-{
+	struct xxh64_state state;
 	struct iov_iter iter;
 	unsigned int i;
-	u32 got = ~0U;
 
 	for (i = 0; i < r->nr; i++)
 		bvec_set_page(&r->bvec[i], r->pages[i], PAGE_SIZE, 0);
 	iov_iter_bvec(&iter, ITER_DEST, r->bvec, r->nr, r->nr * PAGE_SIZE);
 	if (cr_in_iter(r->ctx, in, &iter))
 		return r->ctx->err;
+	xxh64_reset(&state, 0);
 	for (i = 0; i < r->nr; i++) {
 		const void *p = kmap_local_page(r->pages[i]);
 
-		got = cr_crc(got, p, PAGE_SIZE);
+		xxh64_update(&state, p, PAGE_SIZE);
 		kunmap_local(p);
 	}
-	if (got != crc)
+	if (xxh64_digest(&state) != hash)
 		return cr_fail(r->ctx, -EBADMSG, "pages at 0x%llx: bad checksum", r->start);
 	return 0;
+}
+
+static int fill_run(struct run *r, struct cr_in *in, u32 id, u64 hash)
+{
+	const struct cr_rec *head;
+	void *obj = cr_obj_peek(r->ctx, id);
+	int err;
+
+	head = cr_obj_head(r->ctx, id, CR_IMG_MM);
+	if (head && obj) {
+		err = check_range(r, head) ?: get_mm_pages(r, obj) ?: read_run(r, in, hash);
+		return !err && r->fresh ? map_fresh(r, obj) : err;
+	}
+	head = cr_obj_head(r->ctx, id, CR_IMG_SHMEM);
+	if (head && obj)
+		return get_shmem_pages(r, obj) ?: read_run(r, in, hash);
+	return cr_fail(r->ctx, -EINVAL, "pages for object %u, which has no memory", id);
 }
 
 static void put_pages(struct run *r)
@@ -160,7 +377,10 @@ static void put_pages(struct run *r)
 	unsigned int i;
 
 	for (i = 0; i < r->nr; i++) {
-		set_page_dirty_lock(r->pages[i]);
+		if (!r->pages[i])
+			continue;
+		if (!r->fresh)
+			set_page_dirty_lock(r->pages[i]);
 		put_page(r->pages[i]);
 	}
 }
@@ -170,7 +390,7 @@ static void put_pages(struct run *r)
  * @ctx: the restart
  * @in: the image; the pages come next
  * @id: object that they belong to, any number
- * @pg: where they belong, how many, their checksum; any numbers
+ * @pg: where they belong, how many, their hash; any numbers
  *
  * Context: the caller of restart(); all restored processes wait.
  * Return: 0, or -errno as told.
@@ -181,18 +401,20 @@ int cr_fill_pages(struct cr_ctx *ctx, struct cr_in *in, u32 id,
 	struct run *r;
 	int err;
 
-	if (!pg->nr_pages || pg->nr_pages > CR_PAGES_RUN_MAX || !PAGE_ALIGNED(pg->start))
+	if (!pg->nr_pages || pg->nr_pages > CR_PAGES_RUN_MAX ||
+	    !PAGE_ALIGNED(pg->start) || pg->reserved)
 		return cr_fail(ctx, -EINVAL, "%u pages at 0x%llx", pg->nr_pages, pg->start);
-	r = kvmalloc(sizeof(*r), GFP_KERNEL);
+	r = kvmalloc(struct_size(r, bvec, pg->nr_pages) +
+		     pg->nr_pages * sizeof(*r->pages), GFP_KERNEL);
 	if (!r)
 		return cr_fail(ctx, -ENOMEM, "no memory to read the image");
 	r->ctx = ctx;
 	r->start = pg->start;
 	r->wanted = pg->nr_pages;
 	r->nr = 0;
-	err = get_pages(r, id);
-	if (!err)
-		err = read_pages(r, in, pg->crc);
+	r->fresh = false;
+	r->pages = (struct page **)&r->bvec[pg->nr_pages];
+	err = fill_run(r, in, id, pg->hash);
 	put_pages(r);
 	kvfree(r);
 	cond_resched();

@@ -22,6 +22,7 @@
 #include <linux/string.h>
 #include <linux/uio.h>
 #include <linux/xarray.h>
+#include <linux/xxhash.h>
 
 #include "internal.h"
 
@@ -34,7 +35,7 @@ struct run_head {
 	struct cr_img_pages pages;
 };
 
-static_assert(sizeof(struct run_head) == 32);
+static_assert(sizeof(struct run_head) == 40);
 
 #define HEADS_SIZE	(NR_PAGES * sizeof(struct run_head))
 
@@ -60,6 +61,7 @@ struct gathered {
  * @next: address that gathering goes on with
  * @absent: the page at @next is not present (swap, migration)
  * @heads: heads of the records; whole pages, for sockets
+ * @hash: of the pages of the last record
  * @bvec: heads and pages, in the order of the image
  */
 struct batch {
@@ -71,6 +73,7 @@ struct batch {
 	unsigned long next;
 	bool absent;
 	struct run_head *heads;
+	struct xxh64_state hash;
 	struct bio_vec bvec[2 * NR_PAGES];
 };
 
@@ -214,25 +217,27 @@ static bool page_is_zero(struct page *page)
 	return zero;
 }
 
-static u32 page_crc(u32 crc, struct page *page)
+static void hash_page(struct xxh64_state *hash, struct page *page)
 {
 	const void *p = kmap_local_page(page);
 
-	crc = cr_crc(crc, p, PAGE_SIZE);
+	xxh64_update(hash, p, PAGE_SIZE);
 	kunmap_local(p);
-	return crc;
 }
 
-static void close_run(struct run_head *head)
+static void close_run(struct batch *b, struct run_head *head)
 {
-	if (head)
-		head->rec.crc = cr_rec_crc(&head->rec, &head->pages);
+	if (!head)
+		return;
+	head->pages.hash = xxh64_digest(&b->hash);
+	head->rec.crc = cr_rec_crc(&head->rec, &head->pages);
 }
 
 static struct run_head *open_run(struct batch *b, unsigned int run, u64 start)
 {
 	struct run_head *head = &b->heads[run];
 
+	xxh64_reset(&b->hash, 0);
 	*head = (struct run_head) {
 		.rec = {
 			.type = CR_IMG_PAGES,
@@ -241,7 +246,6 @@ static struct run_head *open_run(struct batch *b, unsigned int run, u64 start)
 		},
 		.pages = {
 			.start = start,
-			.crc = ~0U,
 		},
 	};
 	return head;
@@ -272,7 +276,7 @@ static unsigned int make_records(struct batch *b, size_t *bytes)
 		if (g->elide && page_is_zero(g->page))
 			continue;
 		if (!head || g->start != end) {
-			close_run(head);
+			close_run(b, head);
 			head = open_run(b, runs++, g->start);
 			bvec_set_virt(&b->bvec[nr_bvec++], head, sizeof(*head));
 			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
@@ -281,12 +285,12 @@ static unsigned int make_records(struct batch *b, size_t *bytes)
 			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
 		}
 		head->pages.nr_pages++;
-		head->pages.crc = page_crc(head->pages.crc, g->page);
+		hash_page(&b->hash, g->page);
 		*bytes += PAGE_SIZE;
 		b->ctx->report.pages++;
 		end = g->start + PAGE_SIZE;
 	}
-	close_run(head);
+	close_run(b, head);
 	return nr_bvec;
 }
 

@@ -12,6 +12,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/path.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/task_work.h>
@@ -22,6 +23,8 @@
 #include "limits.h"
 
 struct cr_ctx;
+struct cr_past;
+struct cr_rollback;
 struct cr_task;
 
 /* ---- hbuf.c: room in the image ---- */
@@ -229,6 +232,9 @@ int cr_arch_task_restore(struct cr_ctx *ctx, struct cr_task *t);
 /* Refuse, by name, what the architecture cannot dump of @t yet (LDT, …). */
 int cr_arch_task_refuse(struct cr_ctx *ctx, struct cr_task *t);
 
+/* Current is about to be parked, on its way to user mode. */
+void cr_arch_park(void);
+
 /* The general registers that a system call about to return gives user space. */
 void cr_arch_regs_self(struct cr_img_x86_regs *regs);
 
@@ -309,6 +315,7 @@ enum cr_hold {
  * @switches: context switches when it was found stopped
  * @rec: restart: CR_IMG_THREAD record
  * @process_rec: restart: CR_IMG_PROCESS record
+ * @new_pid: rollback: reserved for it, because nobody had the number
  * @cred: restart: credentials it will have, made in CR_STAGE_CRED; opening
  *        files is done with these (cr_open())
  */
@@ -334,6 +341,7 @@ struct cr_task {
 
 	const struct cr_rec *rec;
 	const struct cr_rec *process_rec;
+	struct pid *new_pid;
 	struct cred *cred;
 };
 
@@ -344,6 +352,7 @@ struct cr_in;
 int cr_image_seal(struct cr_ctx *ctx);
 int cr_image_write(struct cr_ctx *ctx, struct cr_out *out);
 int cr_image_read(struct cr_ctx *ctx, struct cr_in *in);
+int cr_image_adopt(struct cr_ctx *ctx);
 void cr_objs_free(struct cr_ctx *ctx);
 
 /* tree.c: which tasks there are */
@@ -368,7 +377,7 @@ void cr_ctx_put(struct cr_ctx *ctx);
 long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags);
 long cr_do_write(int crid, struct file *file, unsigned long flags);
 long cr_do_discard(int crid);
-long cr_do_restart(struct file *file, unsigned long flags);
+long cr_do_restart(int crid, struct file *file, unsigned long flags);
 
 void cr_pos_lock(struct file *file);
 void cr_pos_unlock(struct file *file);
@@ -379,12 +388,26 @@ void cr_store_publish(struct cr_ctx *ctx);
 int cr_store_drop(struct cr_ctx *ctx);
 struct cr_ctx *cr_store_find(int crid);
 
+/*
+ * rollback.c: into the place of the live tree. cr_rollback_file(), _ns(), and
+ * _enter() do nothing in a restart that is no rollback.
+ */
+int cr_past_take(struct cr_ctx *ctx);
+int cr_rollback_begin(struct cr_ctx *ctx);
+int cr_rollback_commit(struct cr_ctx *ctx);
+void cr_rollback_free(struct cr_ctx *ctx);
+struct file *cr_rollback_file(struct cr_ctx *ctx, u32 id);
+struct nsproxy *cr_rollback_ns(struct cr_ctx *ctx);
+void cr_rollback_ns_end(struct nsproxy *old);
+int cr_rollback_enter(struct cr_task *t);
+
 /* report.c */
 void cr_report_store(struct cr_ctx *ctx, long result);
 
 /* A snapshot of one address space or of shared memory; see snapshot.c. */
 struct cr_snap {
 	struct list_head list;
+	struct rb_node node;	/* in cr_ctx.snap_ids */
 	u32 id;			/* object id of the mm or shmem object */
 	struct mm_struct *mm;	/* of an address space, else NULL */
 	struct xarray *pages;	/* of shared memory: copied pages by index, else NULL */
@@ -469,6 +492,7 @@ enum cr_barrier {
  * @nr_objects: checkpoint: highest object id
  * @nr_records: restart: entries of @recs
  * @snaps: &struct cr_snap, in the order of their ids
+ * @snap_ids: the same by id
  * @task_hash: checkpoint: @tasks by task pointer
  * @spares: checkpoint: unused &struct cr_task for the walk under a lock
  * @nr_spares: entries of @spares
@@ -487,6 +511,11 @@ enum cr_barrier {
  * @where: what is being dumped, for messages
  * @where_pid: process that is being dumped, for messages
  * @epoll_depth: epoll files that are being dumped inside each other
+ * @past: checkpoint that is kept: what a rollback must know
+ * @from: restart: kept checkpoint that is restarted; NULL for an image
+ * @rollback: restart: into the place of the live tree; see rollback.h
+ * @hidden: rollback: root of another tree, which the walk must not find
+ * @switched: rollback: is done; nothing can fail any more
  * @recs: restart: all records
  * @heads: restart: index into @recs of each object's head by id, or U32_MAX
  * @objs: restart: what has been made, by id
@@ -523,6 +552,7 @@ struct cr_ctx {
 	u32 nr_objects;
 	u32 nr_records;
 	struct list_head snaps;
+	struct rb_root snap_ids;
 	struct hlist_head *task_hash;
 	struct list_head spares;
 	u32 nr_spares;
@@ -541,8 +571,13 @@ struct cr_ctx {
 	char where[64];
 	pid_t where_pid;
 	unsigned int epoll_depth;
+	struct cr_past *past;
 
 	/* restart */
+	struct cr_ctx *from;
+	struct cr_rollback *rollback;
+	struct task_struct *hidden;
+	bool switched;
 	struct cr_rec *recs;
 	u32 *heads;
 	void **objs;
@@ -598,6 +633,7 @@ void cr_itimer_read(struct task_struct *task, struct cr_img_itimer *img);
 /* Called by mm.c's dump: snapshot of @mm for object @id. */
 int cr_snap_mm(struct cr_ctx *ctx, struct mm_struct *mm, u32 id);
 int cr_snap_shmem(struct cr_ctx *ctx, struct inode *inode, u32 id);
+struct cr_snap *cr_snap_find(struct cr_ctx *from, u32 id);
 void cr_snaps_free(struct cr_ctx *ctx);
 bool cr_shmem_is_anon(struct file *file);	/* shared anonymous memory? */
 
@@ -641,10 +677,13 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter);
 
 /*
  * Caller of restart(): @pg was read and checked; reads its pages from @in
- * straight into address space or shared memory object @id, checks their CRC.
+ * straight into address space or shared memory object @id, checks their hash.
  */
 int cr_fill_pages(struct cr_ctx *ctx, struct cr_in *in, u32 id,
 		  const struct cr_img_pages *pg);
+
+/* Caller of restart() from memory: what cr_mm_restore() has not brought back. */
+int cr_fill_from_memory(struct cr_ctx *ctx);
 
 /* ---- files.c ---- */
 

@@ -9,6 +9,7 @@
 #include <uapi/linux/checkpoint.h>
 
 struct cr_ctx;
+struct cr_task;
 
 /* A flag of the format and the VM_* flag it stands for. */
 struct cr_vma_flag {
@@ -26,6 +27,15 @@ struct cr_membarrier {
 };
 
 extern const struct cr_membarrier cr_membarriers[];
+
+/*
+ * Restart from memory: a new mapping has this flag, which no other has, until
+ * it has got its pages. It keeps it from being merged with its neighbours.
+ */
+#define CR_VM_UNSHARED	VM_SEALED
+
+int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
+		const struct cr_img_vma *img);
 
 bool cr_mm_in_tree(struct cr_ctx *ctx, struct mm_struct *mm);
 

@@ -4,7 +4,8 @@
  *
  * A restored process moves into an empty address space as in execve() and maps
  * everything itself, with the code, the permissions and the limits of mmap().
- * Contents follow later, see fill.c.
+ * Contents follow later, see fill.c; or, when a checkpoint in memory is
+ * restarted, at once, see share.c.
  *
  * Refused: another vDSO than that of this kernel; an executable mapping whose
  * file is not what it was.
@@ -342,8 +343,14 @@ static vm_flags_t vma_plain_flags(const struct cr_img_vma *vma)
 	return flags;
 }
 
+/* Do the pages of the mapping come from a snapshot? */
+static bool is_shared(struct cr_ctx *ctx, const struct cr_img_vma *vma)
+{
+	return ctx->from && (vma->flags & CR_IMG_VMA_HAS_ANON);
+}
+
 /* As mmap() does, with flags that it does not know. */
-static int map_file(const struct cr_img_vma *vma, struct file *file)
+static int map_file(struct cr_ctx *ctx, const struct cr_img_vma *vma, struct file *file)
 {
 	unsigned long flags = vma_map_flags(vma), prot = vma_prot(vma);
 	unsigned long populate, addr, charge = 0;
@@ -353,6 +360,10 @@ static int map_file(const struct cr_img_vma *vma, struct file *file)
 	LIST_HEAD(uf);
 	int err;
 
+	if (is_shared(ctx, vma)) {
+		flags &= ~MAP_LOCKED;
+		vm_flags |= CR_VM_UNSHARED;
+	}
 	err = security_mmap_file(file, prot, flags);
 	if (err)
 		return err;
@@ -401,22 +412,25 @@ static int set_name(struct cr_ctx *ctx, const struct cr_img_vma *vma)
 	return err;
 }
 
-static int map_vma(struct cr_ctx *ctx, struct cr_task *t, const struct cr_img_vma *vma)
+static int map_vma(struct cr_ctx *ctx, struct cr_task *t, u32 id,
+		   const struct cr_img_vma *vma)
 {
 	const u32 huge = CR_IMG_VMA_HUGEPAGE | CR_IMG_VMA_NOHUGEPAGE;
 	struct file *file;
 	int err;
 
 	if (vma->kind == CR_IMG_VMA_VDSO || vma->kind == CR_IMG_VMA_VVAR)
-		return 0;
+		return is_shared(ctx, vma) ? cr_mm_share(ctx, t, id, vma) : 0;
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && (vma->flags & huge))
 		return fail_vma(ctx, t, vma, "huge pages", -EOPNOTSUPP);
 	file = vma_file(ctx, t, vma);
 	if (IS_ERR(file))
 		return fail_vma(ctx, t, vma, "file of the mapping", PTR_ERR(file));
-	err = map_file(vma, file);
+	err = map_file(ctx, vma, file);
 	if (err)
 		return fail_vma(ctx, t, vma, "cannot be mapped", err);
+	if (is_shared(ctx, vma) && cr_mm_share(ctx, t, id, vma))
+		return ctx->err;
 	if (vma->flags & CR_IMG_VMA_MERGEABLE) {
 		err = do_madvise(current->mm, vma->start, vma->end - vma->start,
 				 MADV_MERGEABLE);
@@ -583,7 +597,7 @@ static int fill_in(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *r
 				       cr_pid(t), img->vdso, err);
 	}
 	cr_for_each_part(ctx, part, rec) {
-		if (map_vma(ctx, t, part->data))
+		if (map_vma(ctx, t, rec->id, part->data))
 			return ctx->err;
 		cond_resched();
 	}

@@ -95,19 +95,19 @@ static int meta_read(struct cr_meta *m, void *to, size_t len)
 	return 0;
 }
 
-static int add_rec(struct cr_meta *m, const struct cr_img_rec *rec, const void *data)
+static int add_rec(struct cr_ctx *ctx, u32 *nr_alloc, const struct cr_img_rec *rec,
+		   const void *data)
 {
-	struct cr_ctx *ctx = m->ctx;
 	struct cr_rec *r;
 
-	if (ctx->nr_records == m->nr_alloc) {
-		u32 n = max(256U, m->nr_alloc * 2);
+	if (ctx->nr_records == *nr_alloc) {
+		u32 n = max(256U, *nr_alloc * 2);
 
 		r = kvrealloc(ctx->recs, array_size(n, sizeof(*r)), GFP_KERNEL_ACCOUNT);
 		if (!r)
 			return cr_fail(ctx, -ENOMEM, "no memory for %u records", n);
 		ctx->recs = r;
-		m->nr_alloc = n;
+		*nr_alloc = n;
 	}
 	r = &ctx->recs[ctx->nr_records];
 	r->type = rec->type;
@@ -152,7 +152,7 @@ static int read_rec(struct cr_meta *m)
 	if (memchr_inv(data + rec.len, 0, room - rec.len))
 		return cr_fail(ctx, -EINVAL, "record %u: %s: padding is not zero",
 			       ctx->nr_records, ops->name);
-	return add_rec(m, &rec, data);
+	return add_rec(ctx, &m->nr_alloc, &rec, data);
 }
 
 static int read_recs(struct cr_ctx *ctx, struct cr_in *in)
@@ -401,6 +401,13 @@ static int check_release(struct cr_ctx *ctx)
 	return 0;
 }
 
+static int check_all(struct cr_ctx *ctx)
+{
+	if (index_objects(ctx) || check_release(ctx) || check_records(ctx))
+		return ctx->err;
+	return cr_tree_build(ctx);
+}
+
 /**
  * cr_image_read() - read and check the metadata of an image
  * @ctx: the restart; gets the records
@@ -415,11 +422,32 @@ int cr_image_read(struct cr_ctx *ctx, struct cr_in *in)
 {
 	if (cr_in_bytes(ctx, in, &ctx->hdr, sizeof(ctx->hdr)))
 		return ctx->err;
-	if (check_header(ctx) || read_recs(ctx, in) || index_objects(ctx))
+	if (check_header(ctx) || read_recs(ctx, in))
 		return ctx->err;
-	if (check_release(ctx) || check_records(ctx))
-		return ctx->err;
-	return cr_tree_build(ctx);
+	return check_all(ctx);
+}
+
+/**
+ * cr_image_adopt() - take the metadata of a kept checkpoint instead
+ * @ctx: the restart; ctx->from is the checkpoint, and stays referenced
+ *
+ * The records are used where they are. They are checked like those of an image,
+ * for what depends on who restarts them.
+ *
+ * Return: 0, or -errno as told.
+ */
+int cr_image_adopt(struct cr_ctx *ctx)
+{
+	struct cr_hbuf_pos pos = {};
+	struct cr_img_rec *rec;
+	u32 nr_alloc = 0;
+
+	ctx->hdr = ctx->from->hdr;
+	while ((rec = cr_rec_next(&ctx->from->hb, &pos))) {
+		if (add_rec(ctx, &nr_alloc, rec, rec + 1))
+			return ctx->err;
+	}
+	return check_all(ctx);
 }
 
 #include "tests/reader-kunit.h"

@@ -164,14 +164,20 @@ static int spawn(struct cr_task *t)
 		.fn		= task_main,
 		.fn_arg		= t,
 	};
+	struct nsproxy *ns = NULL;
 	pid_t pid;
 
+	if (ctx->rollback)
+		args.set_tid_size = 0;
+	if (t == ctx->root)
+		ns = cr_rollback_ns(ctx);
 	if (t->leader != t)
 		args.flags |= CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			      CLONE_SYSVSEM;
 	cr_ctx_get(ctx);
 	atomic_inc(&ctx->nr_alive);
 	pid = kernel_clone(&args);
+	cr_rollback_ns_end(ns);
 	if (pid >= 0)
 		return 0;
 
@@ -246,6 +252,8 @@ static int build_process(struct cr_task *t)
 
 	/* what the caller handles or ignores must not show in waiting for children */
 	flush_signal_handlers(current, 1);
+	if (cr_rollback_enter(t))
+		return t->ctx->err;
 	list_for_each_entry(other, &t->children, sibling) {
 		if (spawn(other))
 			return t->ctx->err;
@@ -304,11 +312,6 @@ static void task_restore(struct callback_head *work)
 	    barrier_wait(t, CR_BARRIER_BUILT) || finish_task(t))
 		task_end(t, SIGKILL);
 
-	if (t->leader == t) {
-		write_lock_irq(&tasklist_lock);
-		current->exit_signal = img_process(t)->exit_signal;
-		write_unlock_irq(&tasklist_lock);
-	}
 	if (atomic_dec_and_test(&ctx->nr_alive))
 		wake_up(&ctx->wait);
 	cr_ctx_put(ctx);
@@ -363,6 +366,12 @@ static int read_pages(struct cr_ctx *ctx, struct cr_in *in)
 	return 0;
 }
 
+/* In the caller: what the mappings of all tasks contain. */
+static int fill_memory(struct cr_ctx *ctx, struct cr_in *in)
+{
+	return ctx->from ? cr_fill_from_memory(ctx) : read_pages(ctx, in);
+}
+
 /* Zombies tell their parents; that must be over before signals are restored. */
 static int wait_zombies(struct cr_ctx *ctx)
 {
@@ -396,6 +405,24 @@ static int put_registers(struct cr_ctx *ctx)
 	return 0;
 }
 
+/*
+ * Only now: nobody is to be told of a process that could not be restored. But
+ * before any of them runs: wait4() does not see children without SIGCHLD. The
+ * caller has not asked for another signal than that of any child.
+ */
+static void set_exit_signals(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	write_lock_irq(&tasklist_lock);
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader == t && !is_zombie(t))
+			t->task->exit_signal = t == ctx->root && !ctx->rollback ?
+					       SIGCHLD : img_process(t)->exit_signal;
+	}
+	write_unlock_irq(&tasklist_lock);
+}
+
 /* Stopped tasks, or with RESTART_FROZEN all of them, stop before they run. */
 static void stop_tasks(struct cr_ctx *ctx)
 {
@@ -415,7 +442,7 @@ static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
 	if (spawn(ctx->root) || barrier_meet(ctx, CR_BARRIER_BORN))
 		return ctx->err;
 	barrier_open(ctx, CR_BARRIER_BORN);
-	if (barrier_meet(ctx, CR_BARRIER_BUILT) || read_pages(ctx, in) || wait_zombies(ctx))
+	if (barrier_meet(ctx, CR_BARRIER_BUILT) || fill_memory(ctx, in) || wait_zombies(ctx))
 		return ctx->err;
 	barrier_open(ctx, CR_BARRIER_BUILT);
 	if (barrier_meet(ctx, CR_BARRIER_FINAL) || cr_epoll_check_done(ctx))
@@ -446,8 +473,11 @@ static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 	sigfillset(&all);
 	set_current_blocked(&all);
 	err = restore_steps(ctx, in);
+	if (!err && ctx->rollback)
+		err = cr_rollback_commit(ctx);
 	if (!err) {
 		pid = task_pid_vnr(ctx->root->task);
+		set_exit_signals(ctx);
 		stop_tasks(ctx);
 		barrier_open(ctx, CR_BARRIER_READY);
 	}
@@ -459,29 +489,51 @@ static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 	return err ?: pid;
 }
 
+static int restart_phases(struct cr_ctx *ctx, struct file *file)
+{
+	struct cr_in in = { .file = file };
+	int ret;
+
+	if ((ctx->flags & RESTART_ROLLBACK) && cr_rollback_begin(ctx))
+		return ctx->err;
+	if (ctx->from)
+		return cr_image_adopt(ctx) ?: cr_restore_tree(ctx, NULL);
+	cr_pos_lock(file);
+	ret = cr_image_read(ctx, &in) ?: cr_restore_tree(ctx, &in);
+	cr_pos_unlock(file);
+	return ret;
+}
+
 /**
- * cr_do_restart() - restart a tree from an image
- * @file: the image; open for reading
+ * cr_do_restart() - restart a tree
+ * @crid: kept checkpoint, or 0
+ * @file: the image, open for reading; NULL with @crid
  * @flags: checked RESTART_*
  *
  * Return: As restart().
  */
-long cr_do_restart(struct file *file, unsigned long flags)
+long cr_do_restart(int crid, struct file *file, unsigned long flags)
 {
-	struct cr_ctx *ctx = cr_ctx_alloc("restart", flags);
-	struct cr_in in = { .file = file };
+	struct cr_ctx *ctx, *from = NULL;
 	long ret;
 
-	if (!ctx)
+	if (crid) {
+		from = cr_store_find(crid);
+		if (IS_ERR(from))
+			return PTR_ERR(from);
+	}
+	ctx = cr_ctx_alloc("restart", flags);
+	if (!ctx) {
+		if (from)
+			cr_ctx_put(from);
 		return -ENOMEM;
+	}
+	ctx->from = from;
+	ctx->report.crid = crid;
 	ctx->pid_ns = get_pid_ns(current->nsproxy->pid_ns_for_children);
 	ctx->user_ns = get_user_ns(current_user_ns());
 	get_fs_root(current->fs, &ctx->root_path);
-	cr_pos_lock(file);
-	ret = cr_image_read(ctx, &in);
-	if (!ret)
-		ret = cr_restore_tree(ctx, &in);
-	cr_pos_unlock(file);
+	ret = restart_phases(ctx, file);
 	if (ret > 0)
 		ctx->report.pid = ret;
 	ctx->report.tasks = ctx->nr_tasks;

@@ -23,6 +23,18 @@
 
 #include "internal.h"
 
+static bool snap_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct cr_snap, node)->id < rb_entry(b, struct cr_snap, node)->id;
+}
+
+static int snap_cmp(const void *key, const struct rb_node *node)
+{
+	u32 id = *(const u32 *)key, other = rb_entry(node, struct cr_snap, node)->id;
+
+	return id < other ? -1 : id > other;
+}
+
 static struct cr_snap *add_snap(struct cr_ctx *ctx, u32 id)
 {
 	struct cr_snap *snap = kzalloc(sizeof(*snap), GFP_KERNEL_ACCOUNT);
@@ -33,7 +45,22 @@ static struct cr_snap *add_snap(struct cr_ctx *ctx, u32 id)
 	}
 	snap->id = id;
 	list_add_tail(&snap->list, &ctx->snaps);
+	rb_add(&snap->node, &ctx->snap_ids, snap_less);
 	return snap;
+}
+
+/**
+ * cr_snap_find() - the snapshot of an object
+ * @from: a checkpoint that is complete
+ * @id: object id of an address space or of shared memory
+ *
+ * Return: the snapshot, NULL if there is none.
+ */
+struct cr_snap *cr_snap_find(struct cr_ctx *from, u32 id)
+{
+	struct rb_node *node = rb_find(&id, &from->snap_ids, snap_cmp);
+
+	return node ? rb_entry(node, struct cr_snap, node) : NULL;
 }
 
 /**

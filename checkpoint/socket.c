@@ -349,7 +349,7 @@ static int check_state(struct cr_ctx *ctx, const struct cr_rec *rec)
 	default:
 		return invalid(ctx, rec, "state");
 	}
-	if (s->shutdown > SHUTDOWN_MASK || s->err > MAX_ERRNO)
+	if (s->shutdown > SHUTDOWN_MASK || s->err >= ERESTARTSYS)
 		return invalid(ctx, rec, "shutdown or error");
 	if (s->state != CR_IMG_SOCKET_LISTEN && (s->backlog || s->nr_pending))
 		return invalid(ctx, rec, "backlog");
@@ -385,7 +385,8 @@ int cr_socket_check(struct cr_ctx *ctx, const struct cr_rec *rec)
 	device = cr_obj_head(ctx, s->device_id, CR_IMG_STRING);
 	if (device && device->len >= IFNAMSIZ)
 		return invalid(ctx, rec, "name of an interface");
-	if (is_lost(s) && !(ctx->flags & RESTART_CONN_RESET))
+	if (is_lost(s) && !(ctx->flags & RESTART_CONN_RESET) &&
+	    !cr_rollback_file(ctx, rec->id))
 		return refuse_reset(ctx, rec);
 	return 0;
 }
@@ -439,12 +440,17 @@ int cr_socket_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec
 
 	if (!f)
 		return ctx->err;
+	file = cr_rollback_file(ctx, rec->id);
+	if (file) {
+		cr_obj_set(ctx, rec->id, get_file(file));
+		return 0;
+	}
 	/* The owner of the socket is the restored task, the rest see above. */
 	old = override_creds(t->cred);
 	err = sock_create(s->family, s->type, s->protocol, &sock);
 	revert_creds(old);
 	if (err)
-		return cr_fail(ctx, err, "socket: family %u type %u protocol %u: cannot be made (%d)",
+		return cr_fail(ctx, err, "socket %u,%u,%u: cannot be made (%d)",
 			       s->family, s->type, s->protocol, err);
 
 	err = restore_device(ctx, sock, s);
@@ -466,3 +472,5 @@ int cr_socket_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec
 	cr_obj_set(ctx, rec->id, file);
 	return 0;
 }
+
+#include "tests/socket-kunit.h"

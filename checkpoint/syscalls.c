@@ -92,10 +92,12 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
 
 /**
  * sys_restart - bring a checkpointed tree back
- * @crid: 0: from an image
+ * @crid: id of a kept checkpoint in the caller's PID namespace, which stays
+ *        kept and can be restarted again; 0: from an image
  * @fd: the image: a file, a pipe or a socket, open for reading. It is read from
- *      its current position to the end of the image and never seeked in.
- * @flags: RESTART_FROZEN, RESTART_CONN_RESET
+ *      its current position to the end of the image and never seeked in. -1
+ *      with @crid
+ * @flags: RESTART_FROZEN, RESTART_CONN_RESET, and with @crid RESTART_ROLLBACK
  *
  * All metadata is read and checked before anything is created. The tasks get
  * the pids they had, in the PID namespace that children of the caller would
@@ -103,6 +105,14 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * caller's other namespaces, root directory and cgroup. They get no
  * credentials, limits or priorities that the caller could not set, and open
  * files with their own credentials.
+ *
+ * With RESTART_ROLLBACK the tree takes the place of the live one, of which
+ * nothing is left: with the parent that it has, its pids, namespaces and cgroup,
+ * whatever the live tree has done since; its parent notices nothing. The caller
+ * needs what checkpoint() needs, CAP_CHECKPOINT_RESTORE only for a pid of a task
+ * that has ended since, and may be in the tree itself: then it does not return,
+ * but its checkpoint() returns 0 again. What the tree has done to files and to
+ * anybody outside is not undone.
  *
  * Either the whole tree comes back and runs, or nothing does. Why it failed
  * stands in words in /proc/thread-self/checkpoint.
@@ -118,6 +128,7 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * - -EOPNOTSUPP: the image needs what this kernel or CPU does not have
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -EEXIST: a pid of the tree is in use
+ * - -ESRCH: no checkpoint with this id
  * - -EPERM, -EACCES: the caller may not give the tree what it had
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was
  *   not given
@@ -130,12 +141,16 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  */
 SYSCALL_DEFINE3(restart, int, crid, int, fd, unsigned long, flags)
 {
-	if ((flags & ~(RESTART_FROZEN | RESTART_CONN_RESET)) || crid)
+	if ((flags & ~(RESTART_FROZEN | RESTART_CONN_RESET | RESTART_ROLLBACK)) || crid < 0)
 		return -EINVAL;
+	if ((flags & RESTART_ROLLBACK) && !crid)
+		return -EINVAL;
+	if (crid)
+		return fd == -1 ? cr_do_restart(crid, NULL, flags) : -EINVAL;
 
 	CLASS(fd, f)(fd);
 
 	if (!fd_file(f) || !(fd_file(f)->f_mode & FMODE_READ))
 		return -EBADF;
-	return cr_do_restart(fd_file(f), flags);
+	return cr_do_restart(0, fd_file(f), flags);
 }

@@ -148,7 +148,8 @@ static bool walk_process(struct cr_ctx *ctx, struct cr_task *leader)
 		if (!task_find(ctx, thread) && !task_add(ctx, thread, leader, NULL))
 			return false;
 		list_for_each_entry(child, &thread->children, sibling) {
-			if (!task_find(ctx, child) && !task_add(ctx, child, NULL, leader))
+			if (child != ctx->hidden && !task_find(ctx, child) &&
+			    !task_add(ctx, child, NULL, leader))
 				return false;
 		}
 	}
@@ -192,7 +193,7 @@ static int check_namespace(struct cr_ctx *ctx)
 	struct task_struct *p, *stray = NULL;
 	pid_t pid = 0;
 
-	if (ctx->pid_ns->child_reaper != ctx->root->task)
+	if (ctx->pid_ns->child_reaper != ctx->root->task || ctx->hidden)
 		return 0;
 	read_lock(&tasklist_lock);
 	for_each_process(p) {

@@ -439,9 +439,15 @@ struct cr_img_restart_block {
 /**
  * struct cr_img_x86_regs - general registers of a thread
  * @r: as struct user_regs_struct (NT_PRSTATUS), 27 words
+ * @cr2: of the last fault, for the frame of a signal that is pending for it
+ * @trap_nr: "
+ * @error_code: "
  */
 struct cr_img_x86_regs {
 	__u64 r[27];
+	__u64 cr2;
+	__u64 trap_nr;
+	__u64 error_code;
 };
 
 /**
@@ -852,12 +858,14 @@ struct cr_img_file_socket {
  * struct cr_img_pages - a run of pages; @nr_pages * page_size bytes follow
  * @start: address (of an address space) or offset (of shared memory) in bytes
  * @nr_pages: 1 .. 512
- * @crc: CRC32C of the pages
+ * @reserved: zero
+ * @hash: XXH64 of the pages, with seed 0
  */
 struct cr_img_pages {
 	__u64 start;
 	__u32 nr_pages;
-	__u32 crc;
+	__u32 reserved;
+	__u64 hash;
 };
 
 /**

@@ -329,11 +329,12 @@ static inline void cr_tell(struct __test_metadata *_metadata, struct cr_child *c
 static inline void cr_unmap_shared(void)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
-	unsigned long start[16], end[16];
+	/* The harness has one for each test of the program. */
+	unsigned long start[256], end[256];
 	char line[512], perm[8];
 	int n = 0;
 
-	while (f && n < 16 && fgets(line, sizeof(line), f))
+	while (f && n < 256 && fgets(line, sizeof(line), f))
 		if (sscanf(line, "%lx-%lx %7s", &start[n], &end[n], perm) == 3 &&
 		    perm[3] == 's')
 			n++;
@@ -423,23 +424,31 @@ static inline long cr_save(struct __test_metadata *_metadata, struct cr_child *c
 	return ret;
 }
 
-/* Restarts from the image file, with the workload told to wait again. */
+/* Restarts, with the workload told to wait again. */
+static inline void cr_load_from(struct __test_metadata *_metadata, struct cr_child *c,
+				long crid, int fd, unsigned long flags)
+{
+	pid_t was = c->pid;
+	long ret;
+
+	unlink(c->go);
+	ret = sys_restart(crid, fd, flags);
+	ASSERT_LT(0, ret) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	c->pid = ret;
+	ASSERT_EQ(was, c->pid);
+}
+
+/* Restarts from the image file. */
 static inline void cr_load(struct __test_metadata *_metadata, struct cr_child *c,
 			   unsigned long flags)
 {
 	int fd = open(c->image, O_RDONLY | O_CLOEXEC);
-	pid_t was = c->pid;
-	long ret;
 
 	ASSERT_LE(0, fd);
-	unlink(c->go);
-	ret = sys_restart(0, fd, flags);
-	ASSERT_LT(0, ret) {
-		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
-	}
+	cr_load_from(_metadata, c, 0, fd, flags);
 	close(fd);
-	c->pid = ret;
-	ASSERT_EQ(was, c->pid);
 }
 
 /* Tells the workload, or its copy, to go on, and requires that it exits with 0. */
@@ -488,24 +497,33 @@ static inline int cr_small_disk(void)
 
 /*
  * The original is not harmed by a checkpoint, and a copy restarted after it
- * has ended is right; then the same with an original that is killed.
+ * has ended is right; then the same with an original that is killed; then with
+ * a checkpoint that stays in the kernel.
  */
 static inline void cr_both_ways(struct __test_metadata *_metadata,
 				void (*workload)(struct cr_child *), unsigned long restart_flags)
 {
+	enum { ENDS, KILLED, KEPT, NR_WAYS } way;
 	struct cr_child c;
-	int kill_it;
+	long crid;
 
-	for (kill_it = 0; kill_it < 2; kill_it++) {
+	for (way = ENDS; way < NR_WAYS; way++) {
 		cr_begin(_metadata, &c, workload);
-		ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		crid = way == KEPT ? sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP) :
+				     cr_save(_metadata, &c, 0);
+		ASSERT_LT(0, crid) {
 			TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
 		}
-		if (!kill_it)
+		if (way == ENDS)
 			cr_finish(_metadata, &c, "original");
 		ASSERT_TRUE(cr_kill_tree(c.pid));
-		cr_load(_metadata, &c, restart_flags);
+		if (way == KEPT)
+			cr_load_from(_metadata, &c, crid, -1, restart_flags);
+		else
+			cr_load(_metadata, &c, restart_flags);
 		cr_finish(_metadata, &c, "restarted copy");
+		if (way == KEPT)
+			ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 		cr_end(_metadata, &c);
 	}
 }

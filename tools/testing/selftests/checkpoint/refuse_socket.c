@@ -310,7 +310,7 @@ static void filter(struct cr_child *c)
 	cr_ready(c);
 }
 
-TEST_F(refuse, SO_ATTACH_FILTER)
+TEST_F(refuse, filter)
 {
 	cr_refused(_metadata, filter, EOPNOTSUPP, "fd 3: socket: SO_ATTACH_FILTER");
 }
@@ -323,7 +323,7 @@ static void congestion(struct cr_child *c)
 	cr_ready(c);
 }
 
-TEST_F(refuse, TCP_CONGESTION)
+TEST_F(refuse, congestion)
 {
 	cr_refused(_metadata, congestion, EOPNOTSUPP, "fd 3: socket: TCP_CONGESTION");
 }

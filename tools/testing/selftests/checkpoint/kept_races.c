@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kept checkpoints: used by several threads at once, and gone with their PID
+ * namespace.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "cr_selftest.h"
+
+#define NR_PAGES	64
+
+static void workload(struct cr_child *c)
+{
+	size_t i, n = NR_PAGES * 4096 / sizeof(unsigned int);
+	unsigned int *mem = malloc(n * sizeof(*mem));
+
+	CR_CHECK(c, mem);
+	for (i = 0; i < n; i++)
+		mem[i] = i * 2654435761U;
+	cr_ready(c);
+	for (i = 0; i < n; i++)
+		CR_CHECK(c, mem[i] == i * 2654435761U);
+	/* a second restart from the same memory must not see this */
+	memset(mem, 0x55, n * sizeof(*mem));
+}
+
+static int begin_kept(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	int crid;
+
+	cr_begin(_metadata, c, workload);
+	crid = sys_checkpoint(c->pid, -1, CHECKPOINT_KEEP);
+	EXPECT_LT(0, crid) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	return crid;
+}
+
+static bool listed(int crid)
+{
+	FILE *f = fopen("/proc/checkpoints", "re");
+	char line[512];
+	bool found = false;
+
+	while (f && fgets(line, sizeof(line), f))
+		found |= atoi(line) == crid;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* In a new PID namespace: keeps checkpoints of a child and dies with them. */
+static int namespace_init(void *arg)
+{
+	pid_t pid;
+	int i;
+
+	cr_unmap_shared();
+	pid = fork();
+	if (pid < 0)
+		return 1;
+	if (!pid) {
+		close_range(0, ~0U, 0);
+		for (;;)
+			pause();
+	}
+	usleep(100000);
+	for (i = 1; i <= 3; i++) {
+		/* ids are the namespace's own */
+		if (sys_checkpoint(pid, -1, CHECKPOINT_KEEP) != i)
+			return 10 + i;
+	}
+	return 0;
+}
+
+TEST(gone_with_the_namespace)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (unshare(CLONE_NEWPID))
+			_exit(100);
+		pid = fork();
+		if (!pid)
+			_exit(namespace_init(NULL));
+		waitpid(pid, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 101);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status) {
+		TH_LOG("status 0x%x", status);
+	}
+}
+
+struct shared {
+	int crid;
+	pthread_barrier_t start;
+	int errors;
+	int discarded;
+	int written;
+};
+
+static void *write_it(void *arg)
+{
+	struct shared *s = arg;
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	long ret;
+
+	pthread_barrier_wait(&s->start);
+	do {
+		ret = sys_checkpoint(s->crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
+		if (ret == s->crid)
+			__atomic_fetch_add(&s->written, 1, __ATOMIC_RELAXED);
+	} while (ret == s->crid);
+	if (errno != ESRCH)
+		__atomic_fetch_add(&s->errors, 1, __ATOMIC_RELAXED);
+	close(fd);
+	return NULL;
+}
+
+static void *restart_it(void *arg)
+{
+	struct shared *s = arg;
+	int status;
+	long ret;
+
+	pthread_barrier_wait(&s->start);
+	do {
+		ret = sys_restart(s->crid, -1, RESTART_FROZEN);
+		if (ret > 0) {
+			kill(ret, SIGKILL);
+			waitpid(ret, &status, 0);
+		}
+	} while (ret > 0 || errno == EEXIST);
+	if (errno != ESRCH) {
+		fprintf(stderr, "# restart: %s: %s\n", strerror(errno), cr_reason());
+		__atomic_fetch_add(&s->errors, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void *discard_it(void *arg)
+{
+	struct shared *s = arg;
+
+	pthread_barrier_wait(&s->start);
+	usleep(rand() % 20000);
+	if (!sys_checkpoint(s->crid, -1, CHECKPOINT_DISCARD))
+		__atomic_fetch_add(&s->discarded, 1, __ATOMIC_RELAXED);
+	else if (errno != ESRCH)
+		__atomic_fetch_add(&s->errors, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+TEST(many_threads_one_checkpoint)
+{
+	static void *(*const role[])(void *) = {
+		write_it, write_it, restart_it, restart_it, discard_it, discard_it,
+	};
+	pthread_t thread[ARRAY_SIZE(role)];
+	struct shared s = {};
+	struct cr_child c;
+	size_t i, round;
+
+	for (round = 0; round < 10; round++) {
+		s.crid = begin_kept(_metadata, &c);
+		ASSERT_TRUE(cr_kill_tree(c.pid));
+		s.discarded = 0;
+		pthread_barrier_init(&s.start, NULL, ARRAY_SIZE(role));
+		for (i = 0; i < ARRAY_SIZE(role); i++)
+			ASSERT_EQ(0, pthread_create(&thread[i], NULL, role[i], &s));
+		for (i = 0; i < ARRAY_SIZE(role); i++)
+			pthread_join(thread[i], NULL);
+		pthread_barrier_destroy(&s.start);
+		EXPECT_EQ(1, s.discarded);
+		EXPECT_EQ(0, s.errors);
+		EXPECT_FALSE(listed(s.crid));
+		cr_end(_metadata, &c);
+	}
+}
+
+TEST_HARNESS_MAIN
