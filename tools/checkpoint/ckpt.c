@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ckpt: checkpoint a process tree to an image, restart it from one.
+ * ckpt: checkpoint a process tree to an image or in the kernel, restart it.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,8 +19,11 @@ static const char help_text[] =
 "ckpt - checkpoint and restart process trees\n"
 "\n"
 "SYNOPSIS\n"
-"    ckpt checkpoint PID -o IMAGE [--kill] [-v]\n"
-"    ckpt restart IMAGE [--conn-reset] [--frozen] [--wait] [-v]\n"
+"    ckpt checkpoint PID {-o IMAGE [--kill] | --keep [-o IMAGE]} [-v]\n"
+"    ckpt restart {IMAGE | --id CRID} [--conn-reset] [--frozen] [--wait] [-v]\n"
+"    ckpt write CRID -o IMAGE [--keep] [-v]\n"
+"    ckpt discard CRID\n"
+"    ckpt list\n"
 "    ckpt --help | --version\n"
 "\n"
 "COMMANDS\n"
@@ -34,6 +37,13 @@ static const char help_text[] =
 "    restart IMAGE\n"
 "        Make the processes of IMAGE again, with the pids they had, and let\n"
 "        them run. Prints the pid of the first one, which is adopted by init.\n"
+"    write CRID\n"
+"        Write the checkpoint with this id, which was kept in the kernel. Then\n"
+"        it is no longer kept, unless --keep says so or writing fails.\n"
+"    discard CRID\n"
+"        Forget a kept checkpoint.\n"
+"    list\n"
+"        Show the checkpoints that this PID namespace keeps.\n"
 "\n"
 "OPTIONS\n"
 "    -o, --output=IMAGE  Where to write the image; \"-\" is standard output.\n"
@@ -41,6 +51,9 @@ static const char help_text[] =
 "                        read by its owner only.\n"
 "    -k, --kill          Keep the tree stopped until the image is complete,\n"
 "                        then kill it. It goes on if writing fails.\n"
+"    -K, --keep          Keep the checkpoint in the kernel, as well as writing it\n"
+"                        if there is an IMAGE.\n"
+"    -i, --id=CRID       Restart a kept checkpoint. It stays kept.\n"
 "    -c, --conn-reset    Connections to peers that are not in the image come\n"
 "                        back as reset by the peer, instead of being refused.\n"
 "    -f, --frozen        Leave the restored tree stopped until SIGCONT.\n"
@@ -64,6 +77,7 @@ static const char help_text[] =
 "    ckpt checkpoint 1234 -o app.img\n"
 "    ckpt restart app.img\n"
 "    ckpt checkpoint 1234 -o - --kill | ssh other ckpt restart -\n"
+"    ckpt checkpoint 1234 --keep\n"
 "\n"
 "SEE ALSO\n"
 "    Documentation/checkpoint/ in the kernel's source\n";
@@ -71,6 +85,8 @@ static const char help_text[] =
 static const struct option long_options[] = {
 	{ "output",	required_argument,	NULL, 'o' },
 	{ "kill",	no_argument,		NULL, 'k' },
+	{ "keep",	no_argument,		NULL, 'K' },
+	{ "id",		required_argument,	NULL, 'i' },
 	{ "conn-reset",	no_argument,		NULL, 'c' },
 	{ "frozen",	no_argument,		NULL, 'f' },
 	{ "wait",	no_argument,		NULL, 'w' },
@@ -87,8 +103,11 @@ static const struct command {
 	const char *argument;
 	int (*run)(const struct ckpt_options *opt);
 } commands[] = {
-	{ "checkpoint",	"okvhV",	"PID",		ckpt_checkpoint },
-	{ "restart",	"cfwvhV",	"IMAGE",	ckpt_restart },
+	{ "checkpoint",	"okKv",		"PID",		ckpt_checkpoint },
+	{ "restart",	"icfwv",	"IMAGE",	ckpt_restart },
+	{ "write",	"oKv",		"CRID",		ckpt_write },
+	{ "discard",	"",		"CRID",		ckpt_discard },
+	{ "list",	"",		NULL,		ckpt_list },
 };
 
 static void __noreturn __printf(1, 2) usage_error(const char *fmt, ...)
@@ -113,16 +132,16 @@ static const struct command *find_command(const char *name)
 	usage_error("unknown command \"%s\"", name);
 }
 
-static pid_t parse_pid(const char *text)
+static int parse_number(const char *text, const char *what)
 {
 	char *end;
-	long pid;
+	long n;
 
 	errno = 0;
-	pid = strtol(text, &end, 10);
-	if (errno || end == text || *end || pid <= 0 || pid > INT_MAX)
-		usage_error("\"%s\" is not a pid", text);
-	return pid;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n <= 0 || n > INT_MAX)
+		usage_error("\"%s\" is not a %s", text, what);
+	return n;
 }
 
 static const char *long_name(int c)
@@ -140,13 +159,19 @@ static u64 parse_options(int argc, char **argv, struct ckpt_options *opt)
 	u64 seen = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:kcfwvhV", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "o:kKi:cfwvhV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			opt->image = optarg;
 			break;
 		case 'k':
 			opt->flags |= CHECKPOINT_KILL;
+			break;
+		case 'K':
+			opt->flags |= CHECKPOINT_KEEP;
+			break;
+		case 'i':
+			opt->id = parse_number(optarg, "CRID");
 			break;
 		case 'c':
 			opt->flags |= RESTART_CONN_RESET;
@@ -179,8 +204,8 @@ int main(int argc, char **argv)
 {
 	struct ckpt_options opt = { };
 	const struct command *cmd;
+	int c, nr_arguments;
 	u64 seen;
-	int c;
 
 	seen = parse_options(argc, argv, &opt);
 	if (optind == argc)
@@ -189,15 +214,21 @@ int main(int argc, char **argv)
 	for (c = 'A'; c <= 'z'; c++)
 		if (seen & (1ULL << (c - 'A')) && !strchr(cmd->options, c))
 			usage_error("--%s means nothing to %s", long_name(c), cmd->name);
-	if (argc - optind != 1)
+	nr_arguments = cmd->argument && !(cmd->run == ckpt_restart && opt.id);
+	if (argc - optind != nr_arguments && nr_arguments)
 		usage_error("%s needs one %s", cmd->name, cmd->argument);
+	if (argc - optind != nr_arguments)
+		usage_error("\"%s\" is too much", argv[optind]);
 
-	if (cmd->run == ckpt_checkpoint) {
-		opt.pid = parse_pid(argv[optind]);
-		if (!opt.image || !*opt.image)
-			usage_error("%s needs -o IMAGE", cmd->name);
-	} else {
+	if (cmd->run == ckpt_restart)
 		opt.image = argv[optind];
-	}
+	else if (nr_arguments)
+		opt.id = parse_number(argv[optind], cmd->argument);
+	if (cmd->run == ckpt_checkpoint && !opt.image && !(opt.flags & CHECKPOINT_KEEP))
+		usage_error("%s needs -o IMAGE or --keep", cmd->name);
+	if (opt.flags == (CHECKPOINT_KEEP | CHECKPOINT_KILL) && cmd->run == ckpt_checkpoint)
+		usage_error("--keep and --kill exclude each other");
+	if (cmd->run == ckpt_write && !opt.image)
+		usage_error("%s needs -o IMAGE", cmd->name);
 	return cmd->run(&opt);
 }

@@ -26,15 +26,18 @@
 #define CKPT_WAIT_FAILED 125
 
 struct ckpt_options {
-	pid_t pid;		/* checkpoint */
-	const char *image;	/* "-" is a standard stream */
+	int id;			/* pid, or id of a kept checkpoint */
+	const char *image;	/* "-" is a standard stream; NULL: none */
 	unsigned long flags;	/* CHECKPOINT_* or RESTART_* */
 	bool wait;
 	bool verbose;
 };
 
-/* Both return the exit status. */
+/* All return the exit status. */
 int ckpt_checkpoint(const struct ckpt_options *opt);
+int ckpt_write(const struct ckpt_options *opt);
+int ckpt_discard(const struct ckpt_options *opt);
+int ckpt_list(const struct ckpt_options *opt);
 int ckpt_restart(const struct ckpt_options *opt);
 
 /* "ckpt: ..." on standard error. */

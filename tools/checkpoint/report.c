@@ -53,6 +53,7 @@ static char *read_report(void)
 
 const char *ckpt_reason(int err)
 {
+	static char full[1024];
 	char *text = read_report(), *end;
 
 	if (!text && !access("/proc/thread-self", F_OK))
@@ -66,7 +67,13 @@ const char *ckpt_reason(int err)
 	end = strchr(text, '\n');
 	if (end)
 		*end = '\0';
-	return *text ? text : strerror(err);
+	if (!*text)
+		return strerror(err);
+	/* "not supported" stands there already, with what is not */
+	if (err == EOPNOTSUPP)
+		return text;
+	snprintf(full, sizeof(full), "%s (%s)", text, strerror(err));
+	return full;
 }
 
 void ckpt_print_report(u64 start_ns, u64 end_ns)

@@ -25,6 +25,17 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* For messages. */
+static const char *source(const struct ckpt_options *opt)
+{
+	static char text[32];
+
+	if (!opt->id)
+		return strcmp(opt->image, "-") ? opt->image : "standard input";
+	snprintf(text, sizeof(text), "checkpoint %d", opt->id);
+	return text;
+}
+
 int ckpt_restart(const struct ckpt_options *opt)
 {
 	int failed = opt->wait ? CKPT_WAIT_FAILED : CKPT_FAILED;
@@ -32,7 +43,9 @@ int ckpt_restart(const struct ckpt_options *opt)
 	u64 start;
 	long pid;
 
-	if (strcmp(opt->image, "-")) {
+	if (opt->id) {
+		fd = -1;
+	} else if (strcmp(opt->image, "-")) {
 		fd = open(opt->image, O_RDONLY | O_CLOEXEC);
 		if (fd < 0) {
 			ckpt_error("cannot read %s: %s", opt->image, strerror(errno));
@@ -41,16 +54,16 @@ int ckpt_restart(const struct ckpt_options *opt)
 	}
 
 	start = ckpt_now_ns();
-	pid = syscall(__NR_restart, 0, fd, opt->flags);
+	pid = syscall(__NR_restart, opt->id, fd, opt->flags);
 	err = errno;
 	if (opt->verbose)
 		ckpt_print_report(start, ckpt_now_ns());
 	if (pid < 0) {
-		ckpt_error("cannot restart %s: %s", fd ? opt->image : "standard input",
-			   ckpt_reason(err));
+		ckpt_error("cannot restart %s: %s", source(opt),
+			   opt->id && err == ESRCH ? "no such checkpoint" : ckpt_reason(err));
 		return failed;
 	}
-	if (fd)
+	if (fd > 0)
 		close(fd);
 	printf("%ld\n", pid);
 	fflush(stdout);

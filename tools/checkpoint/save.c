@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ckpt checkpoint: the image is written aside and renamed when it is complete,
- * so whatever happens there is the old file or a whole image under its name.
+ * ckpt checkpoint, ckpt write: the image is written aside and renamed when it is
+ * complete, so whatever happens there is the old file or a whole image under
+ * its name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,27 +88,30 @@ static int output_commit(struct output *out)
 	return 0;
 }
 
-int ckpt_checkpoint(const struct ckpt_options *opt)
+/* @what is "checkpoint" or "write checkpoint", for messages. */
+static int save(const struct ckpt_options *opt, unsigned long flags, const char *what)
 {
-	struct output out;
+	struct output out = { .fd = -1 };
 	u64 start;
 	long crid;
 	int err;
 
-	if (!strcmp(opt->image, "-") && isatty(STDOUT_FILENO)) {
+	if (opt->image && !strcmp(opt->image, "-") && isatty(STDOUT_FILENO)) {
 		ckpt_error("will not write an image to a terminal");
 		return CKPT_USAGE;
 	}
-	if (output_open(&out, opt->image))
+	if (opt->image && output_open(&out, opt->image))
 		return CKPT_FAILED;
 
 	start = ckpt_now_ns();
-	crid = syscall(__NR_checkpoint, opt->pid, out.fd, opt->flags);
+	crid = syscall(__NR_checkpoint, opt->id, out.fd, flags);
 	err = errno;
 	if (opt->verbose)
 		ckpt_print_report(start, ckpt_now_ns());
 	if (crid < 0) {
-		ckpt_error("cannot checkpoint %d: %s", opt->pid, ckpt_reason(err));
+		ckpt_error("cannot %s %d: %s", what, opt->id,
+			   (flags & CHECKPOINT_WRITE) && err == ESRCH ?
+			   "no such checkpoint" : ckpt_reason(err));
 		output_drop(&out);
 		return CKPT_FAILED;
 	}
@@ -115,4 +119,14 @@ int ckpt_checkpoint(const struct ckpt_options *opt)
 		return CKPT_FAILED;
 	fprintf(out.fd == STDOUT_FILENO ? stderr : stdout, "%ld\n", crid);
 	return 0;
+}
+
+int ckpt_checkpoint(const struct ckpt_options *opt)
+{
+	return save(opt, opt->flags, "checkpoint");
+}
+
+int ckpt_write(const struct ckpt_options *opt)
+{
+	return save(opt, opt->flags | CHECKPOINT_WRITE, "write checkpoint");
 }
