@@ -12,6 +12,9 @@ SHARE		?=
 ROOT_EXTRA	?=
 CMDLINE		?=
 TESTS		?=
+SIZES		?= 16 64 256 1024 4096
+TREES		?= 10 100 1000
+RUNS		?= 5
 
 export BUILD KERNEL ROOT_EXTRA CMD
 
@@ -31,6 +34,7 @@ help:
 	@echo 'make test TESTS=...   only the tests whose names match this shell pattern'
 	@echo 'make lint             checkpatch, sparse, W=1'
 	@echo 'make demo             the demonstration'
+	@echo 'make bench            measure, beside fork(), CRIU, cp and dd; plot (MEM=12000)'
 	@echo 'make export           the whole as a git-am series in build/series'
 	@echo 'make clean            remove what was built'
 	@echo 'make distclean        remove the kernel tree and the root file systems too'
@@ -38,6 +42,8 @@ help:
 	@echo 'KERNEL=normal|debug   which kernel            ($(KERNEL))'
 	@echo 'MEM=MiB CPUS=n        size of the machine     ($(MEM), $(CPUS))'
 	@echo 'TIMEOUT=seconds       for vm and demo         ($(TIMEOUT))'
+	@echo 'SIZES=MiB... TREES=processes... RUNS=n   for bench'
+	@echo '                      ($(SIZES); $(TREES); $(RUNS))'
 	@echo 'SHARE=dir             shown at /host          ($(SHARE))'
 	@echo 'ROOT_EXTRA=packages   more for the guest      ($(ROOT_EXTRA))'
 	@echo 'CMDLINE=arguments     more for the kernel     ($(CMDLINE))'
@@ -72,6 +78,23 @@ demo: guest
 	@$(SCRIPTS)/vm.py $(VM_ARGS) --timeout $(TIMEOUT) --name demo \
 		--cmd "RESULTS=/host bash /opt/checkpoint/test/demo.sh"
 
+# Table, CSV and plot go to $(BUILD)/bench. What was measured is drawn even if
+# a step failed.
+.PHONY: bench
+bench: SHARE = $(BUILD)/bench
+bench: MEM = 12000
+bench: TIMEOUT = 14400
+bench: guest
+	@$(SCRIPTS)/deps.sh gnuplot-nox
+	@mkdir -p $(BUILD)/bench
+	@rm -f $(BUILD)/bench/*
+	@$(SCRIPTS)/vm.py $(VM_ARGS) --timeout $(TIMEOUT) --name bench \
+		--cmd "RESULTS=/host SIZES='$(SIZES)' TREES='$(TREES)' RUNS=$(RUNS) \
+			bash /opt/checkpoint/test/bench.sh"; \
+	status=$$?; \
+	if [ -s $(BUILD)/bench/bench.csv ]; then $(SCRIPTS)/bench_plot.py $(BUILD)/bench; fi; \
+	exit $$status
+
 .PHONY: lint
 lint: kernel
 	@$(LOCKED) $(SCRIPTS)/lint.sh
@@ -88,7 +111,7 @@ export: kernel
 clean:
 	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
 		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
-		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results
+		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench
 
 .PHONY: distclean
 distclean:

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Install the Debian packages the Makefile needs, as far as they are missing.
+# Install the Debian packages the Makefile needs, and those named as arguments,
+# as far as they are missing.
 set -euo pipefail
 
 packages=(
 	bc bison build-essential ccache cpio e2fsprogs flex git kmod libelf-dev
 	libssl-dev linux-source-6.12 mmdebstrap patch perl python3
-	qemu-system-x86 rsync sparse util-linux xz-utils
+	qemu-system-x86 rsync sparse util-linux xz-utils "$@"
 )
 
 missing=()
