@@ -357,17 +357,17 @@ static int read_run(struct run *r, struct cr_in *in, u64 hash)
 
 static int fill_run(struct run *r, struct cr_in *in, u32 id, u64 hash)
 {
-	const struct cr_rec *head;
-	void *obj = cr_obj_peek(r->ctx, id);
+	const struct cr_rec *head = cr_obj_head(r->ctx, id, CR_IMG_MM);
+	bool shmem = cr_obj_head(r->ctx, id, CR_IMG_SHMEM);
+	/* nothing but those two has said yet that there is such an object */
+	void *obj = head || shmem ? cr_obj_peek(r->ctx, id) : NULL;
 	int err;
 
-	head = cr_obj_head(r->ctx, id, CR_IMG_MM);
-	if (head && obj) {
+	if (obj && head) {
 		err = check_range(r, head) ?: get_mm_pages(r, obj) ?: read_run(r, in, hash);
 		return !err && r->fresh ? map_fresh(r, obj) : err;
 	}
-	head = cr_obj_head(r->ctx, id, CR_IMG_SHMEM);
-	if (head && obj)
+	if (obj)
 		return get_shmem_pages(r, obj) ?: read_run(r, in, hash);
 	return cr_fail(r->ctx, -EINVAL, "pages for object %u, which has no memory", id);
 }

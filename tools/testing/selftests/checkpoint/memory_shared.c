@@ -153,4 +153,50 @@ TEST(family_stays_shared)
 	cr_end(_metadata, &c);
 }
 
+/* One page of a file is changed in memory, the others are the file's. */
+static void file_page(struct cr_child *c)
+{
+	int fd = open("mapped", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char *p;
+
+	CR_CHECK(c, fd >= 0 && !ftruncate(fd, 4 * PAGE));
+	p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	CR_CHECK(c, p != MAP_FAILED && p[0] == 0 && p[PAGE] == 0);
+	p[2 * PAGE] = 1;
+	close(fd);
+	cr_ready(c);
+	CR_CHECK(c, p[0] == 0 && p[PAGE] == 0 && p[2 * PAGE] == 1);
+}
+
+TEST(mapped_file)
+{
+	cr_both_ways(_metadata, file_page, 0);
+}
+
+TEST(refused_another_file)
+{
+	char path[64];
+	struct cr_child c;
+	long crid;
+	int fd;
+
+	cr_begin(_metadata, &c, file_page);
+	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+	ASSERT_LT(0, crid);
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	snprintf(path, sizeof(path), "%s/mapped", c.dir);
+	ASSERT_EQ(0, unlink(path));
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE));
+	close(fd);
+	EXPECT_EQ(-1, sys_restart(crid, -1, 0));
+	EXPECT_EQ(ESTALE, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "not that of the checkpoint")) {
+		TH_LOG("%s", cr_reason());
+	}
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &c);
+}
+
 TEST_HARNESS_MAIN
