@@ -87,8 +87,10 @@ struct cr_ctx *cr_ctx_alloc(const char *call, unsigned long flags)
 	if (!ctx)
 		return NULL;
 	refcount_set(&ctx->refs, 1);
+	refcount_set(&ctx->tree_refs, 1);
 	ctx->flags = flags;
 	ctx->caller = current;
+	ctx->phase_start_ns = ktime_get_ns();
 	ctx->report.call = call;
 	cr_hbuf_init(&ctx->hb, CR_HBUF_CAP);
 	spin_lock_init(&ctx->lock);
@@ -143,6 +145,7 @@ static int dump_rows(struct cr_ctx *ctx, struct cr_task *t, enum cr_level level,
 	const struct cr_obj_ops *ops = cr_obj_ops(head);
 	u32 type;
 
+	trace_checkpoint_object(id, ops->name);
 	if (ops->dump(ctx, t, id))
 		return ctx->err;
 	for (type = 0; type < CR_NR_TYPES && !head_only; type++) {
@@ -258,35 +261,39 @@ static int phase_flush(struct cr_ctx *ctx, struct file *file)
 	return err;
 }
 
-/* Time of a phase ends here and that of the next begins. */
-static void phase_end(struct cr_ctx *ctx, enum cr_phase phase, u64 *since)
+/**
+ * cr_phase_end() - a phase ends here, and the next one begins
+ * @ctx: the checkpoint or restart
+ * @phase: that ends
+ */
+void cr_phase_end(struct cr_ctx *ctx, enum cr_phase phase)
 {
-	u64 now = ktime_get_ns();
+	u64 now = ktime_get_ns(), ns = now - ctx->phase_start_ns;
 
-	ctx->report.phase_ns[phase] += now - *since;
-	trace_checkpoint_phase(ctx->report.pid, phase, now - *since);
-	*since = now;
+	ctx->report.phase_ns[phase] += ns;
+	trace_checkpoint_phase(ctx->report.pid, phase, ns);
+	ctx->phase_start_ns = now;
 }
 
 /* The part in which tasks stand still. With CHECKPOINT_KILL also the flush. */
-static int frozen_phases(struct cr_ctx *ctx, struct file *file, u64 *now)
+static int frozen_phases(struct cr_ctx *ctx, struct file *file)
 {
 	int err = cr_freeze(ctx);
 
-	phase_end(ctx, CR_PHASE_FREEZE, now);
+	cr_phase_end(ctx, CR_PHASE_FREEZE);
 	if (!err) {
 		err = phase_dump(ctx);
-		phase_end(ctx, CR_PHASE_DUMP, now);
+		cr_phase_end(ctx, CR_PHASE_DUMP);
 	}
 	if (!err && (ctx->flags & CHECKPOINT_KILL)) {
 		cr_unlock_door(ctx);
 		err = phase_flush(ctx, file);
-		phase_end(ctx, CR_PHASE_FLUSH, now);
+		cr_phase_end(ctx, CR_PHASE_FLUSH);
 		if (!err)
 			cr_kill(ctx);
 	}
 	cr_thaw(ctx);
-	phase_end(ctx, CR_PHASE_THAW, now);
+	cr_phase_end(ctx, CR_PHASE_THAW);
 	return err;
 }
 
@@ -299,8 +306,9 @@ static void settle(struct cr_ctx *ctx)
 	ctx->report.tasks = ctx->nr_tasks;
 	ctx->report.objects = ctx->nr_objects;
 	ctx->report.meta_bytes = ctx->hb.used;
+	ctx->report.pages = cr_snaps_pages(ctx);
 	ctx->report.crid = ctx->crid;
-	cr_tree_free(ctx);
+	cr_tree_put(ctx);
 	cr_objref_free(ctx);
 	path_put(&ctx->root_path);
 	memset(&ctx->root_path, 0, sizeof(ctx->root_path));
@@ -311,17 +319,16 @@ static void settle(struct cr_ctx *ctx)
 
 static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
 {
-	u64 now = ktime_get_ns();
 	int err;
 
 	err = phase_prepare(ctx, pid);
 	if (!err)
 		err = cr_store_reserve(ctx);
-	phase_end(ctx, CR_PHASE_PREPARE, &now);
+	cr_phase_end(ctx, CR_PHASE_PREPARE);
 	if (err)
 		return err;
 
-	err = frozen_phases(ctx, file, &now);
+	err = frozen_phases(ctx, file);
 	settle(ctx);
 	if (ctx->flags & CHECKPOINT_KEEP) {
 		if (err)
@@ -333,7 +340,7 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
 		mutex_lock(&ctx->use_lock);
 		err = phase_flush(ctx, file);
 		mutex_unlock(&ctx->use_lock);
-		phase_end(ctx, CR_PHASE_FLUSH, &now);
+		cr_phase_end(ctx, CR_PHASE_FLUSH);
 	}
 	return err;
 }
@@ -372,7 +379,6 @@ long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
 long cr_do_write(int crid, struct file *file, unsigned long flags)
 {
 	struct cr_ctx *ctx = cr_store_find(crid);
-	u64 now = ktime_get_ns();
 	long ret;
 
 	if (IS_ERR(ctx))
@@ -384,9 +390,10 @@ long cr_do_write(int crid, struct file *file, unsigned long flags)
 	/* what went wrong with another file is forgotten */
 	ctx->err = 0;
 	ctx->report.reason[0] = 0;
-	ret = phase_flush(ctx, file);
 	ctx->report.phase_ns[CR_PHASE_FLUSH] = 0;
-	phase_end(ctx, CR_PHASE_FLUSH, &now);
+	ctx->phase_start_ns = ktime_get_ns();
+	ret = phase_flush(ctx, file);
+	cr_phase_end(ctx, CR_PHASE_FLUSH);
 	if (!ret) {
 		ret = crid;
 		if (!(flags & CHECKPOINT_KEEP))

@@ -90,6 +90,13 @@ static void wait_parked(struct cr_task *t)
 	finish_wait(&ctx->task_wait, &wait);
 }
 
+/* A task that was asked to park is done with it. */
+static void let_go(struct cr_ctx *ctx)
+{
+	cr_tree_put(ctx);
+	cr_ctx_put(ctx);
+}
+
 /* Task work: runs in the task, at its boundary to user mode or when it exits. */
 static void cr_park(struct callback_head *work)
 {
@@ -108,7 +115,7 @@ static void cr_park(struct callback_head *work)
 		cr_arch_park();
 		wait_parked(t);
 	}
-	cr_ctx_put(ctx);
+	let_go(ctx);
 }
 
 static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
@@ -118,11 +125,12 @@ static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 	init_task_work(&t->work, cr_park);
 	atomic_inc(&ctx->nr_running);
 	cr_ctx_get(ctx);
+	refcount_inc(&ctx->tree_refs);
 	t->queued = true;
 	if (task_work_add(t->task, &t->work, TWA_SIGNAL)) {
 		/* exiting, or has */
 		t->queued = false;
-		cr_ctx_put(ctx);
+		let_go(ctx);
 		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_GONE))
 			arrive(ctx);
 	}
@@ -131,6 +139,12 @@ static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 /* Has @t come to rest without parking? Then hold it as it is. */
 static void look_at(struct cr_ctx *ctx, struct cr_task *t)
 {
+	/* the child may be parked, but its parent never will: no use to wait */
+	if (READ_ONCE(t->task->vfork_done))
+		/* often short: a shell that starts a program */
+		cr_fail(ctx, -EBUSY,
+			"pid %d (%s): its parent waits in vfork() for it: not supported; try again",
+			cr_pid(t), t->task->comm);
 	if (t->hold != CR_HOLD_NONE)
 		return;
 	if (task_is_stopped(t->task)) {
@@ -140,11 +154,6 @@ static void look_at(struct cr_ctx *ctx, struct cr_task *t)
 	} else if (task_is_traced(t->task)) {
 		cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): is being traced: not supported",
 			cr_pid(t), t->task->comm);
-	} else if (READ_ONCE(t->task->vfork_done)) {
-		/* often short: a shell that starts a program */
-		cr_fail(ctx, -EBUSY,
-			"pid %d (%s): its parent waits in vfork() for it: not supported; try again",
-			cr_pid(t), t->task->comm);
 	}
 }
 
@@ -153,11 +162,18 @@ static int too_late(struct cr_ctx *ctx)
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->hold == CR_HOLD_NONE)
+		unsigned long wchan;
+
+		if (t->hold != CR_HOLD_NONE)
+			continue;
+		wchan = get_wchan(t->task);
+		if (wchan)
 			return cr_fail(ctx, -EBUSY,
 				       "pid %d (%s): cannot be stopped, it sleeps in %ps; try again",
-				       cr_pid(t), t->task->comm,
-				       (void *)get_wchan(t->task));
+				       cr_pid(t), t->task->comm, (void *)wchan);
+		return cr_fail(ctx, -EBUSY,
+			       "pid %d (%s): cannot be stopped, it gets no CPU time; try again",
+			       cr_pid(t), t->task->comm);
 	}
 	return cr_fail(ctx, -EBUSY, "the tree cannot be stopped; try again");
 }
@@ -347,7 +363,7 @@ void cr_thaw(struct cr_ctx *ctx)
 	/* whoever has not come yet need not come any more */
 	list_for_each_entry(t, &ctx->tasks, list) {
 		if (t->queued && task_work_cancel(t->task, &t->work))
-			cr_ctx_put(ctx);
+			let_go(ctx);
 		t->queued = false;
 	}
 }

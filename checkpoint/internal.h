@@ -345,6 +345,20 @@ struct cr_task {
 	struct cred *cred;
 };
 
+/* Phases of checkpoint(), then those of restart(). */
+enum cr_phase {
+	CR_PHASE_PREPARE,
+	CR_PHASE_FREEZE,
+	CR_PHASE_DUMP,
+	CR_PHASE_THAW,
+	CR_PHASE_FLUSH,
+	CR_PHASE_READ,
+	CR_PHASE_BUILD,
+	CR_PHASE_FILL,
+	CR_PHASE_FINISH,
+	CR_NR_PHASES,
+};
+
 struct cr_out;
 struct cr_in;
 
@@ -360,6 +374,7 @@ int cr_tree_find(struct cr_ctx *ctx, pid_t pid);
 int cr_tree_walk(struct cr_ctx *ctx);
 int cr_tree_build(struct cr_ctx *ctx);
 void cr_tree_free(struct cr_ctx *ctx);
+void cr_tree_put(struct cr_ctx *ctx);
 void cr_task_remove(struct cr_ctx *ctx, struct cr_task *t);
 
 /* freeze.c */
@@ -379,6 +394,7 @@ long cr_do_write(int crid, struct file *file, unsigned long flags);
 long cr_do_discard(int crid);
 long cr_do_restart(int crid, struct file *file, unsigned long flags);
 
+void cr_phase_end(struct cr_ctx *ctx, enum cr_phase phase);
 void cr_pos_lock(struct file *file);
 void cr_pos_unlock(struct file *file);
 
@@ -414,22 +430,13 @@ struct cr_snap {
 	u64 nr_pages;
 };
 
-enum cr_phase {
-	CR_PHASE_PREPARE,
-	CR_PHASE_FREEZE,
-	CR_PHASE_DUMP,
-	CR_PHASE_THAW,
-	CR_PHASE_FLUSH,
-	CR_NR_PHASES,
-};
-
 /**
  * struct cr_report - what a thread's last checkpoint() or restart() did
  * @call: "checkpoint" or "restart"
  * @result: what the system call returned
  * @crid: of the checkpoint, 0 if it did not come that far
  * @pid: root of the tree, in the caller's PID namespace
- * @phase_ns: time in each phase
+ * @phase_ns: time in each phase of the call, nanoseconds
  * @frozen_ns: first task parked to last task released
  * @tasks: threads in the tree
  * @objects: objects in the image
@@ -483,8 +490,11 @@ enum cr_barrier {
  * @user_ns: that ids in the image are seen in
  * @root_path: root directory that paths in the image start at
  * @hdr: the image's header
+ * @phase_start_ns: when the phase began that is going on, CLOCK_MONOTONIC
  * @tasks: every &struct cr_task
  * @nr_tasks: entries of @tasks
+ * @tree_refs: checkpoint: who may look at @tasks: the caller until it is done
+ *             with them, and every task that was asked to park
  * @root: leader of the tree's root process
  * @wait: the caller waits here
  * @task_wait: parked and restored tasks wait here
@@ -540,9 +550,11 @@ struct cr_ctx {
 	struct user_namespace *user_ns;
 	struct path root_path;
 	struct cr_img_header hdr;
+	u64 phase_start_ns;
 
 	struct list_head tasks;
 	u32 nr_tasks;
+	refcount_t tree_refs;
 	struct cr_task *root;
 	wait_queue_head_t wait;
 	wait_queue_head_t task_wait;
@@ -635,6 +647,7 @@ int cr_snap_mm(struct cr_ctx *ctx, struct mm_struct *mm, u32 id);
 int cr_snap_shmem(struct cr_ctx *ctx, struct inode *inode, u32 id);
 struct cr_snap *cr_snap_find(struct cr_ctx *from, u32 id);
 void cr_snaps_free(struct cr_ctx *ctx);
+u64 cr_snaps_pages(struct cr_ctx *ctx);
 bool cr_shmem_is_anon(struct file *file);	/* shared anonymous memory? */
 
 /*

@@ -14,6 +14,8 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include <trace/events/checkpoint.h>
+
 #include "internal.h"
 
 #define CR_OBJREF_MIN	256U
@@ -134,6 +136,7 @@ u32 cr_obj_dump(struct cr_ctx *ctx, u32 type, void *obj)
 	id = cr_obj_new_id(ctx);
 	if (ctx->err || objref_add(ctx, type, obj, id))
 		return 0;
+	trace_checkpoint_object(id, ops->name);
 	if (ops->dump(ctx, obj, id) || ctx->err) {
 		/* dump() has told why; an error without words is still one */
 		cr_fail(ctx, -EIO, "%s: %s cannot be dumped", cr_where(ctx), ops->name);
@@ -189,6 +192,7 @@ void *cr_obj_get_locked(struct cr_ctx *ctx, struct cr_task *t, u32 id, u32 type)
 		return ERR_PTR(cr_fail(ctx, -EINVAL, "object %u: no such %s", id,
 				       cr_obj_ops(type)->name));
 	if (!ctx->objs[id]) {
+		trace_restart_object(id, cr_obj_ops(type)->name, t->tid);
 		err = cr_obj_ops(type)->restore(ctx, t, head);
 		if (err)
 			return ERR_PTR(err);

@@ -19,6 +19,10 @@ static const char * const phase_names[CR_NR_PHASES] = {
 	[CR_PHASE_DUMP]		= "dump",
 	[CR_PHASE_THAW]		= "thaw",
 	[CR_PHASE_FLUSH]	= "flush",
+	[CR_PHASE_READ]		= "read",
+	[CR_PHASE_BUILD]	= "build",
+	[CR_PHASE_FILL]		= "fill",
+	[CR_PHASE_FINISH]	= "finish",
 };
 
 static void report_replace(struct task_struct *task, struct cr_report *report)

@@ -39,6 +39,8 @@
 #include <linux/wait.h>
 #include <uapi/linux/wait.h>
 
+#include <trace/events/checkpoint.h>
+
 #include "internal.h"
 #include "objects.h"
 
@@ -101,6 +103,7 @@ static int run_stage(struct cr_task *t, const struct cr_rec *head, enum cr_stage
 
 		if (ops->stage != stage || !ops->restore)
 			continue;
+		trace_restart_object(rec->id, ops->name, t->tid);
 		err = ops->restore(ctx, t, rec);
 		if (err)
 			return cr_fail(ctx, err, "pid %d: %s: cannot be restored (error %d)",
@@ -129,8 +132,10 @@ static int run_late(struct cr_task *t)
 static int run_object(struct cr_task *t, u32 id, u32 type)
 {
 	const struct cr_obj_ops *ops = cr_obj_ops(type);
-	int err = ops->restore(t->ctx, t, cr_obj_head(t->ctx, id, type));
+	int err;
 
+	trace_restart_object(id, ops->name, t->tid);
+	err = ops->restore(t->ctx, t, cr_obj_head(t->ctx, id, type));
 	if (err)
 		return cr_fail(t->ctx, err, "pid %d: %s: cannot be restored (error %d)",
 			       t->tid, ops->name, -err);
@@ -442,8 +447,12 @@ static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
 	if (spawn(ctx->root) || barrier_meet(ctx, CR_BARRIER_BORN))
 		return ctx->err;
 	barrier_open(ctx, CR_BARRIER_BORN);
-	if (barrier_meet(ctx, CR_BARRIER_BUILT) || fill_memory(ctx, in) || wait_zombies(ctx))
+	if (barrier_meet(ctx, CR_BARRIER_BUILT))
 		return ctx->err;
+	cr_phase_end(ctx, CR_PHASE_BUILD);
+	if (fill_memory(ctx, in) || wait_zombies(ctx))
+		return ctx->err;
+	cr_phase_end(ctx, CR_PHASE_FILL);
 	barrier_open(ctx, CR_BARRIER_BUILT);
 	if (barrier_meet(ctx, CR_BARRIER_FINAL) || cr_epoll_check_done(ctx))
 		return ctx->err;
@@ -496,11 +505,16 @@ static int restart_phases(struct cr_ctx *ctx, struct file *file)
 
 	if ((ctx->flags & RESTART_ROLLBACK) && cr_rollback_begin(ctx))
 		return ctx->err;
-	if (ctx->from)
-		return cr_image_adopt(ctx) ?: cr_restore_tree(ctx, NULL);
-	cr_pos_lock(file);
-	ret = cr_image_read(ctx, &in) ?: cr_restore_tree(ctx, &in);
-	cr_pos_unlock(file);
+	if (!ctx->from)
+		cr_pos_lock(file);
+	ret = ctx->from ? cr_image_adopt(ctx) : cr_image_read(ctx, &in);
+	cr_phase_end(ctx, CR_PHASE_READ);
+	if (!ret) {
+		ret = cr_restore_tree(ctx, &in);
+		cr_phase_end(ctx, CR_PHASE_FINISH);
+	}
+	if (!ctx->from)
+		cr_pos_unlock(file);
 	return ret;
 }
 

@@ -139,6 +139,9 @@ static int check_restored(struct cr_ctx *ctx, struct cr_ctx *live, struct cr_tas
 	if (holder && !cr_in_tree(live, holder) && !is_restored(ctx, holder))
 		return in_the_way(o, -EEXIST, t->tid,
 				  "is in use by a process that is not part of the tree");
+	/* a fork() that has its pid already and is not seen yet */
+	if (!t->new_pid && !pid_in_use(pid))
+		return in_the_way(o, -EAGAIN, t->tid, "is being taken by somebody");
 	return 0;
 }
 
@@ -150,7 +153,8 @@ static int check_live(struct cr_task *t, struct obstacle *o)
 		return 0;
 	if (task->ptrace)
 		return in_the_way(o, -EBUSY, t->tid, "is being traced");
-	if (t->hold == CR_HOLD_PARKED && __fatal_signal_pending(task))
+	if ((t->hold == CR_HOLD_PARKED || t->hold == CR_HOLD_CALLER) &&
+	    __fatal_signal_pending(task))
 		return in_the_way(o, -ESRCH, t->tid, "was killed meanwhile");
 	if (task->signal->leader && (task->signal->tty || task->signal->tty_old_pgrp))
 		return in_the_way(o, -EOPNOTSUPP, t->tid,
@@ -385,9 +389,8 @@ int cr_rollback_switch(struct cr_ctx *ctx, struct cr_ctx *live)
 	struct obstacle o = {};
 	int tries = 10, err;
 
-	do {
-		err = try_switch(ctx, live, &o);
-	} while (err == -EAGAIN && o.err && --tries);
+	while ((err = try_switch(ctx, live, &o)) == -EAGAIN && o.err && --tries)
+		schedule_timeout_uninterruptible(1);
 	release_pids(ctx);
 	if (o.err)
 		return cr_fail(ctx, o.err, "pid %d: %s", o.pid, o.what);

@@ -151,6 +151,27 @@ int cr_snap_shmem(struct cr_ctx *ctx, struct inode *inode, u32 id)
 	return 0;
 }
 
+/**
+ * cr_snaps_pages() - how many pages a checkpoint holds
+ * @ctx: the checkpoint
+ *
+ * Return: pages, in memory or in swap; those that processes share count in each.
+ */
+u64 cr_snaps_pages(struct cr_ctx *ctx)
+{
+	struct cr_snap *snap;
+	u64 nr_pages = 0;
+
+	list_for_each_entry(snap, &ctx->snaps, list) {
+		if (snap->mm)
+			nr_pages += get_mm_counter(snap->mm, MM_ANONPAGES) +
+				    get_mm_counter(snap->mm, MM_SWAPENTS);
+		else
+			nr_pages += snap->nr_pages;
+	}
+	return nr_pages;
+}
+
 static void free_snap(struct cr_snap *snap)
 {
 	unsigned long index;

@@ -128,8 +128,13 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * - -EOPNOTSUPP: the image needs what this kernel or CPU does not have
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -EEXIST: a pid of the tree is in use
- * - -ESRCH: no checkpoint with this id
- * - -EPERM, -EACCES: the caller may not give the tree what it had
+ * - -ESRCH: no checkpoint with this id; RESTART_ROLLBACK: the root of the live
+ *   tree has ended, or a task of it was killed meanwhile
+ * - -EBUSY: RESTART_ROLLBACK: a task of the live tree cannot be stopped, or is
+ *   being traced
+ * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile
+ * - -EPERM, -EACCES: the caller may not give the tree what it had, or may not
+ *   trace the live one
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was
  *   not given
  * - -ESTALE: a file that is mapped as code has changed

@@ -64,6 +64,17 @@ void cr_tree_free(struct cr_ctx *ctx)
 	ctx->task_hash = NULL;
 }
 
+/**
+ * cr_tree_put() - done with the tasks of a checkpoint
+ * @ctx: the checkpoint; it may live on, kept, but its tasks are forgotten when
+ *       the last of them has left cr_park(), which uses its &struct cr_task
+ */
+void cr_tree_put(struct cr_ctx *ctx)
+{
+	if (refcount_dec_and_test(&ctx->tree_refs))
+		cr_tree_free(ctx);
+}
+
 static struct hlist_head *task_bucket(struct cr_ctx *ctx, const struct task_struct *task)
 {
 	return &ctx->task_hash[hash_ptr(task, CR_TASK_HASH_BITS)];
@@ -416,9 +427,10 @@ static int check_tasks(struct cr_ctx *ctx)
  */
 int cr_tree_build(struct cr_ctx *ctx)
 {
-	DEFINE_XARRAY(by_tid);
+	struct xarray by_tid;
 	u32 i;
 
+	xa_init(&by_tid);
 	for (i = 0; i < ctx->nr_records && !ctx->err; i++) {
 		const struct cr_rec *rec = &ctx->recs[i];
 

@@ -19,9 +19,12 @@ static const char help_text[] =
 "ckpt - checkpoint and restart process trees\n"
 "\n"
 "SYNOPSIS\n"
-"    ckpt checkpoint PID {-o IMAGE [--kill] | --keep [-o IMAGE]} [-v]\n"
-"    ckpt restart {IMAGE | --id CRID} [--conn-reset] [--frozen] [--wait] [-v]\n"
-"    ckpt write CRID -o IMAGE [--keep] [-v]\n"
+"    ckpt checkpoint PID {-o IMAGE [--kill] | --keep [-o IMAGE]}\n"
+"                 [--progress] [-v]\n"
+"    ckpt restart {IMAGE | --id CRID} [--pidns] [--netns] [--conn-reset]\n"
+"                 [--frozen] [--wait] [--progress] [-v]\n"
+"    ckpt write CRID -o IMAGE [--keep] [--progress] [-v]\n"
+"    ckpt undo CRID [--conn-reset] [--frozen] [-v]\n"
 "    ckpt discard CRID\n"
 "    ckpt list\n"
 "    ckpt --help | --version\n"
@@ -40,6 +43,10 @@ static const char help_text[] =
 "    write CRID\n"
 "        Write the checkpoint with this id, which was kept in the kernel. Then\n"
 "        it is no longer kept, unless --keep says so or writing fails.\n"
+"    undo CRID\n"
+"        Put the live tree back to what it was at this kept checkpoint, with\n"
+"        the same pids and the same parent. What it has done since is lost,\n"
+"        except to files and to others. The checkpoint stays kept.\n"
 "    discard CRID\n"
 "        Forget a kept checkpoint.\n"
 "    list\n"
@@ -54,10 +61,20 @@ static const char help_text[] =
 "    -K, --keep          Keep the checkpoint in the kernel, as well as writing it\n"
 "                        if there is an IMAGE.\n"
 "    -i, --id=CRID       Restart a kept checkpoint. It stays kept.\n"
+"    -p, --pidns         Restart in a new PID namespace, where all pids are free.\n"
+"                        ckpt leaves an init there, unless the root was pid 1\n"
+"                        itself; from a pipe it must not have been. When the\n"
+"                        root ends, all in the namespace do. The pid printed is\n"
+"                        the one that the caller sees.\n"
+"    -n, --netns         Restart in a new network namespace, which has nothing\n"
+"                        but loopback: ports that are in use here are free there.\n"
 "    -c, --conn-reset    Connections to peers that are not in the image come\n"
 "                        back as reset by the peer, instead of being refused.\n"
 "    -f, --frozen        Leave the restored tree stopped until SIGCONT.\n"
 "    -w, --wait          Wait for the first process of the image to end.\n"
+"    -P, --progress      Tell on standard error how much of a file is written or\n"
+"                        read, at which rate, and how long it will take. So it is\n"
+"                        without this option if standard error is a terminal.\n"
 "    -v, --verbose       Tell on standard error what the kernel reports: time\n"
 "                        (ns) in each phase and frozen, tasks, records, bytes,\n"
 "                        pages.\n"
@@ -78,6 +95,7 @@ static const char help_text[] =
 "    ckpt restart app.img\n"
 "    ckpt checkpoint 1234 -o - --kill | ssh other ckpt restart -\n"
 "    ckpt checkpoint 1234 --keep\n"
+"    ckpt restart --id 1 --pidns --netns     (as often as you like)\n"
 "\n"
 "SEE ALSO\n"
 "    Documentation/checkpoint/ in the kernel's source\n";
@@ -87,9 +105,12 @@ static const struct option long_options[] = {
 	{ "kill",	no_argument,		NULL, 'k' },
 	{ "keep",	no_argument,		NULL, 'K' },
 	{ "id",		required_argument,	NULL, 'i' },
+	{ "pidns",	no_argument,		NULL, 'p' },
+	{ "netns",	no_argument,		NULL, 'n' },
 	{ "conn-reset",	no_argument,		NULL, 'c' },
 	{ "frozen",	no_argument,		NULL, 'f' },
 	{ "wait",	no_argument,		NULL, 'w' },
+	{ "progress",	no_argument,		NULL, 'P' },
 	{ "verbose",	no_argument,		NULL, 'v' },
 	{ "help",	no_argument,		NULL, 'h' },
 	{ "version",	no_argument,		NULL, 'V' },
@@ -103,9 +124,10 @@ static const struct command {
 	const char *argument;
 	int (*run)(const struct ckpt_options *opt);
 } commands[] = {
-	{ "checkpoint",	"okKv",		"PID",		ckpt_checkpoint },
-	{ "restart",	"icfwv",	"IMAGE",	ckpt_restart },
-	{ "write",	"oKv",		"CRID",		ckpt_write },
+	{ "checkpoint",	"okKPv",		"PID",		ckpt_checkpoint },
+	{ "restart",	"ipncfwPv",	"IMAGE",	ckpt_restart },
+	{ "write",	"oKPv",		"CRID",		ckpt_write },
+	{ "undo",	"cfv",		"CRID",		ckpt_undo },
 	{ "discard",	"",		"CRID",		ckpt_discard },
 	{ "list",	"",		NULL,		ckpt_list },
 };
@@ -159,7 +181,7 @@ static u64 parse_options(int argc, char **argv, struct ckpt_options *opt)
 	u64 seen = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:kKi:cfwvhV", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "o:kKi:pncfwPvhV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			opt->image = optarg;
@@ -173,6 +195,12 @@ static u64 parse_options(int argc, char **argv, struct ckpt_options *opt)
 		case 'i':
 			opt->id = parse_number(optarg, "CRID");
 			break;
+		case 'p':
+			opt->pidns = true;
+			break;
+		case 'n':
+			opt->netns = true;
+			break;
 		case 'c':
 			opt->flags |= RESTART_CONN_RESET;
 			break;
@@ -181,6 +209,9 @@ static u64 parse_options(int argc, char **argv, struct ckpt_options *opt)
 			break;
 		case 'w':
 			opt->wait = true;
+			break;
+		case 'P':
+			opt->progress = true;
 			break;
 		case 'v':
 			opt->verbose = true;

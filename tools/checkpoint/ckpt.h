@@ -8,6 +8,7 @@
 #include <linux/checkpoint.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -31,6 +32,9 @@ struct ckpt_options {
 	unsigned long flags;	/* CHECKPOINT_* or RESTART_* */
 	bool wait;
 	bool verbose;
+	bool pidns;
+	bool netns;
+	bool progress;
 };
 
 /* All return the exit status. */
@@ -38,6 +42,7 @@ int ckpt_checkpoint(const struct ckpt_options *opt);
 int ckpt_write(const struct ckpt_options *opt);
 int ckpt_discard(const struct ckpt_options *opt);
 int ckpt_list(const struct ckpt_options *opt);
+int ckpt_undo(const struct ckpt_options *opt);
 int ckpt_restart(const struct ckpt_options *opt);
 
 /* "ckpt: ..." on standard error. */
@@ -54,5 +59,45 @@ void ckpt_print_report(u64 start_ns, u64 end_ns);
 
 /* CLOCK_MONOTONIC */
 u64 ckpt_now_ns(void);
+
+/* pidns.c: a fresh PID namespace and its init, { .sock = -1 } at first. */
+struct ckpt_pidns {
+	pid_t init;		/* 0: none was needed */
+	int sock;		/* the init ends when this is closed too early */
+	const char *what;	/* what failed if not restart(), for messages */
+};
+
+/* As restart(), with the copy in a fresh PID namespace. */
+long ckpt_pidns_restart(struct ckpt_pidns *ns, const struct ckpt_options *opt, int fd);
+
+/* Until the init has ended: after the restored root, or after a failure. */
+void ckpt_pidns_wait(struct ckpt_pidns *ns);
+
+/* A fresh network namespace, with its loopback up. 0, or -1 and errno. */
+int ckpt_netns(void);
+
+/* progress.c; all zero at first */
+struct ckpt_progress {
+	const char *what;
+	int fd;
+	u64 total;		/* 0: not known */
+	bool exact;		/* the total is not an estimate */
+	bool terminal;
+	bool running;
+	bool shown;
+	u64 start;		/* position when it began */
+	u64 start_ns;
+	int stop;
+	pthread_t thread;
+};
+
+bool ckpt_progress_wanted(const struct ckpt_options *opt, int fd);
+void ckpt_progress_start(struct ckpt_progress *p, const char *what, int fd, u64 total,
+			 bool exact);
+void ckpt_progress_end(struct ckpt_progress *p);
+
+/* About how large the image of a tree, or of a kept checkpoint, will be; or 0. */
+u64 ckpt_progress_tree(pid_t root);
+u64 ckpt_progress_kept(int crid);
 
 #endif /* _CKPT_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ckpt discard, ckpt list: checkpoints that stay in the kernel.
+ * ckpt discard, ckpt list, ckpt undo: checkpoints that stay in the kernel.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +16,34 @@ int ckpt_discard(const struct ckpt_options *opt)
 	ckpt_error("cannot discard checkpoint %d: %s", opt->id,
 		   errno == ESRCH ? "no such checkpoint" : strerror(errno));
 	return CKPT_FAILED;
+}
+
+/* Why undo failed. Too old a kernel refuses the flag and leaves no reason. */
+static const char *undo_reason(int err)
+{
+	const char *reason = ckpt_reason(err);
+
+	if (err == ESRCH && !strcmp(reason, strerror(err)))
+		return "no such checkpoint";
+	if (err == EINVAL && !strcmp(reason, strerror(err)))
+		return "this kernel cannot put a live tree back";
+	return reason;
+}
+
+int ckpt_undo(const struct ckpt_options *opt)
+{
+	u64 start = ckpt_now_ns();
+	long pid = syscall(__NR_restart, opt->id, -1, opt->flags | RESTART_ROLLBACK);
+	int err = errno;
+
+	if (opt->verbose)
+		ckpt_print_report(start, ckpt_now_ns());
+	if (pid < 0) {
+		ckpt_error("cannot undo to checkpoint %d: %s", opt->id, undo_reason(err));
+		return CKPT_FAILED;
+	}
+	printf("%ld\n", pid);
+	return 0;
 }
 
 int ckpt_list(const struct ckpt_options *opt)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "ckpt.h"
@@ -36,36 +37,77 @@ static const char *source(const struct ckpt_options *opt)
 	return text;
 }
 
+/* Where the image comes from; -1 if that was told to be impossible. */
+static int input_open(const struct ckpt_options *opt)
+{
+	int fd;
+
+	if (!strcmp(opt->image, "-"))
+		return STDIN_FILENO;
+	fd = open(opt->image, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		ckpt_error("cannot read %s: %s", opt->image, strerror(errno));
+	return fd;
+}
+
+static void progress_start(struct ckpt_progress *progress, const struct ckpt_options *opt,
+			   int fd)
+{
+	struct stat st;
+
+	if (ckpt_progress_wanted(opt, fd) && !fstat(fd, &st))
+		ckpt_progress_start(progress, "read", fd, st.st_size, true);
+}
+
+/* Why it failed. @ns tells if it was not restart() that did. */
+static void tell_failure(const struct ckpt_options *opt, const struct ckpt_pidns *ns, int err)
+{
+	if (ns->what)
+		ckpt_error("cannot restart %s: %s: %s", source(opt), ns->what, strerror(err));
+	else
+		ckpt_error("cannot restart %s: %s", source(opt),
+			   opt->id && err == ESRCH ? "no such checkpoint" : ckpt_reason(err));
+}
+
 int ckpt_restart(const struct ckpt_options *opt)
 {
 	int failed = opt->wait ? CKPT_WAIT_FAILED : CKPT_FAILED;
-	int fd = STDIN_FILENO, err;
+	struct ckpt_progress progress = { };
+	struct ckpt_pidns ns = { .sock = -1 };
+	int fd = -1, err, status = 0;
+	long pid = -1;
 	u64 start;
-	long pid;
 
-	if (opt->id) {
-		fd = -1;
-	} else if (strcmp(opt->image, "-")) {
-		fd = open(opt->image, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) {
-			ckpt_error("cannot read %s: %s", opt->image, strerror(errno));
+	if (!opt->id) {
+		fd = input_open(opt);
+		if (fd < 0)
 			return failed;
-		}
 	}
-
+	/* First: no thread can be made once children get another PID namespace. */
+	progress_start(&progress, opt, fd);
 	start = ckpt_now_ns();
-	pid = syscall(__NR_restart, opt->id, fd, opt->flags);
+	if (opt->netns && ckpt_netns())
+		ns.what = "a new network namespace";
+	else if (opt->pidns)
+		pid = ckpt_pidns_restart(&ns, opt, fd);
+	else
+		pid = syscall(__NR_restart, opt->id, fd, opt->flags);
 	err = errno;
+	ckpt_progress_end(&progress);
 	if (opt->verbose)
 		ckpt_print_report(start, ckpt_now_ns());
 	if (pid < 0) {
-		ckpt_error("cannot restart %s: %s", source(opt),
-			   opt->id && err == ESRCH ? "no such checkpoint" : ckpt_reason(err));
+		tell_failure(opt, &ns, err);
+		ckpt_pidns_wait(&ns);
 		return failed;
 	}
 	if (fd > 0)
 		close(fd);
 	printf("%ld\n", pid);
 	fflush(stdout);
-	return opt->wait ? wait_for(pid) : 0;
+	if (opt->wait) {
+		status = wait_for(pid);
+		ckpt_pidns_wait(&ns);
+	}
+	return status;
 }

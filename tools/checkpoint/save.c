@@ -92,6 +92,7 @@ static int output_commit(struct output *out)
 static int save(const struct ckpt_options *opt, unsigned long flags, const char *what)
 {
 	struct output out = { .fd = -1 };
+	struct ckpt_progress progress = { };
 	u64 start;
 	long crid;
 	int err;
@@ -103,9 +104,15 @@ static int save(const struct ckpt_options *opt, unsigned long flags, const char 
 	if (opt->image && output_open(&out, opt->image))
 		return CKPT_FAILED;
 
+	if (ckpt_progress_wanted(opt, out.fd))
+		ckpt_progress_start(&progress, "written", out.fd,
+				    flags & CHECKPOINT_WRITE ? ckpt_progress_kept(opt->id) :
+							       ckpt_progress_tree(opt->id),
+				    false);
 	start = ckpt_now_ns();
 	crid = syscall(__NR_checkpoint, opt->id, out.fd, flags);
 	err = errno;
+	ckpt_progress_end(&progress);
 	if (opt->verbose)
 		ckpt_print_report(start, ckpt_now_ns());
 	if (crid < 0) {

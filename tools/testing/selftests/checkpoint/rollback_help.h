@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * For tests of RESTART_ROLLBACK: a workload is checkpointed when it is ready,
+ * changes when it is told to go on, and is put back. It looks for what changed,
+ * and ends when it is put back for the last time.
+ */
+#ifndef _ROLLBACK_HELP_H
+#define _ROLLBACK_HELP_H
+
+#include <poll.h>
+
+#include "cr_selftest.h"
+
+struct clone3_args {
+	unsigned long long flags, pidfd, child_tid, parent_tid, exit_signal, stack,
+			   stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+/* ---- the workload's side; its working directory is its own ---- */
+
+static inline void touch(struct cr_child *c, const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	CR_CHECK(c, fd >= 0);
+	close(fd);
+}
+
+static inline void put_number(struct cr_child *c, const char *name, int n)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	CR_CHECK(c, fd >= 0 && write(fd, &n, sizeof(n)) == sizeof(n));
+	close(fd);
+}
+
+/* Its state has changed: tell, and wait for being put back. */
+static inline void changed(struct cr_child *c)
+{
+	touch(c, "changed");
+	for (;;)
+		pause();
+}
+
+/* Told to go on: is this the one that is to end? */
+static inline bool last_time(void)
+{
+	return !access("last", F_OK);
+}
+
+/* ---- the test's side ---- */
+
+struct tree {
+	struct cr_child c;
+	pid_t root;
+	int crid;
+	int pidfd;
+};
+
+static inline void make_file(struct tree *t, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+}
+
+static inline int get_number(struct tree *t, const char *name)
+{
+	char path[64];
+	int n = -1, fd;
+
+	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, &n, sizeof(n)) != sizeof(n))
+		n = -1;
+	close(fd);
+	return n;
+}
+
+static inline void wait_changed(struct __test_metadata *_metadata, struct tree *t)
+{
+	char path[64];
+	int n;
+
+	snprintf(path, sizeof(path), "%s/changed", t->c.dir);
+	for (n = 0; access(path, F_OK); n++) {
+		if (n == CR_WAIT_S * 1000 / CR_POLL_MS) {
+			cr_tell(_metadata, &t->c);
+			ASSERT_EQ(0, 1) TH_LOG("the workload does not change");
+		}
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	unlink(path);
+}
+
+static inline void keep(struct __test_metadata *_metadata, struct tree *t)
+{
+	t->crid = sys_checkpoint(t->root, -1, CHECKPOINT_KEEP);
+	ASSERT_LT(0, t->crid) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+}
+
+/* Starts @workload, keeps a checkpoint of it, lets it change. */
+static inline void begin(struct __test_metadata *_metadata, struct tree *t,
+			 void (*workload)(struct cr_child *))
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	cr_begin(_metadata, &t->c, workload);
+	t->root = t->c.pid;
+	t->pidfd = syscall(SYS_pidfd_open, t->root, 0);
+	ASSERT_LE(0, t->pidfd);
+	keep(_metadata, t);
+	make_file(t, ".go");
+	wait_changed(_metadata, t);
+}
+
+/* Nothing must be seen of it by the parent of the tree, which this is. */
+static inline void put_back(struct __test_metadata *_metadata, struct tree *t, unsigned long flags)
+{
+	struct pollfd pfd = { .fd = t->pidfd, .events = POLLIN };
+	sigset_t set;
+
+	unlink(t->c.go);
+	ASSERT_EQ(t->root, sys_restart(t->crid, -1, RESTART_ROLLBACK | flags)) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	EXPECT_EQ(0, sigpending(&set));
+	EXPECT_FALSE(sigismember(&set, SIGCHLD));
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	EXPECT_EQ(0, kill(t->root, 0));
+	make_file(t, ".go");
+}
+
+static inline void refused(struct __test_metadata *_metadata, struct tree *t, int err,
+			   const char *why)
+{
+	EXPECT_EQ(-1, sys_restart(t->crid, -1, RESTART_ROLLBACK));
+	EXPECT_EQ(err, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), why)) {
+		TH_LOG("reason: %s", cr_reason());
+	}
+}
+
+/* Puts the tree back for the last time, and requires that it ends well. */
+static inline void finish(struct __test_metadata *_metadata, struct tree *t, unsigned long flags)
+{
+	make_file(t, "last");
+	put_back(_metadata, t, flags);
+	cr_finish(_metadata, &t->c, "tree");
+	EXPECT_EQ(0, sys_checkpoint(t->crid, -1, CHECKPOINT_DISCARD));
+	close(t->pidfd);
+	cr_end(_metadata, &t->c);
+}
+
+#endif /* _ROLLBACK_HELP_H */
