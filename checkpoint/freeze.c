@@ -257,15 +257,23 @@ static bool close_door(struct cr_ctx *ctx)
 	return ok;
 }
 
-/* Registers are in memory only when the task is off its CPU. */
+/*
+ * Registers are in memory only when the task is off its CPU. It is about to
+ * sleep, so this is short. That it has been switched away from is enough, it may
+ * still be on the run queue: all it does when it runs again is to go to sleep,
+ * and its user registers are loaded on the way to user mode only.
+ * wait_task_inactive() would sleep a whole tick for such a task.
+ */
 static void wait_off_cpu(struct cr_ctx *ctx)
 {
+#ifdef CONFIG_SMP
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
 		if (t->hold == CR_HOLD_PARKED)
-			wait_task_inactive(t->task, TASK_UNINTERRUPTIBLE);
+			smp_cond_load_acquire(&t->task->on_cpu, !VAL);
 	}
+#endif
 }
 
 /**
