@@ -197,12 +197,8 @@ static int phase_prepare(struct cr_ctx *ctx, pid_t pid)
 	ctx->report.pid = task_pid_vnr(ctx->root->task);
 	get_task_comm(ctx->comm, ctx->root->task);
 	task_lock(ctx->root->task);
-	if (ctx->root->task->fs) {
-		spin_lock(&ctx->root->task->fs->lock);
-		ctx->root_path = ctx->root->task->fs->root;
-		path_get(&ctx->root_path);
-		spin_unlock(&ctx->root->task->fs->lock);
-	}
+	if (ctx->root->task->fs)
+		get_fs_root(ctx->root->task->fs, &ctx->root_path);
 	task_unlock(ctx->root->task);
 	if (!ctx->root_path.mnt)
 		return cr_fail(ctx, -ESRCH, "pid %d: has exited", pid);

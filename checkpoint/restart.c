@@ -91,6 +91,13 @@ static void barrier_open(struct cr_ctx *ctx, enum cr_barrier barrier)
 	wake_up_all(&ctx->task_wait);
 }
 
+/* Words for a row that has none of its own; the first reason told wins. */
+static int row_failed(struct cr_task *t, const struct cr_obj_ops *ops, int err)
+{
+	return cr_fail(t->ctx, err, "pid %d: %s: cannot be restored (error %d)",
+		       t->tid, ops->name, -err);
+}
+
 /* Run the rows of one stage over the parts of @head. */
 static int run_stage(struct cr_task *t, const struct cr_rec *head, enum cr_stage stage)
 {
@@ -106,8 +113,7 @@ static int run_stage(struct cr_task *t, const struct cr_rec *head, enum cr_stage
 		trace_restart_object(rec->id, ops->name, t->tid);
 		err = ops->restore(ctx, t, rec);
 		if (err)
-			return cr_fail(ctx, err, "pid %d: %s: cannot be restored (error %d)",
-				       t->tid, ops->name, -err);
+			return row_failed(t, ops, err);
 	}
 	return 0;
 }
@@ -123,8 +129,7 @@ static int run_late(struct cr_task *t)
 		int err = ops->late(ctx, t, rec);
 
 		if (err)
-			return cr_fail(ctx, err, "pid %d: %s: cannot be restored (error %d)",
-				       t->tid, ops->name, -err);
+			return row_failed(t, ops, err);
 	}
 	return 0;
 }
@@ -137,8 +142,7 @@ static int run_object(struct cr_task *t, u32 id, u32 type)
 	trace_restart_object(id, ops->name, t->tid);
 	err = ops->restore(t->ctx, t, cr_obj_head(t->ctx, id, type));
 	if (err)
-		return cr_fail(t->ctx, err, "pid %d: %s: cannot be restored (error %d)",
-			       t->tid, ops->name, -err);
+		return row_failed(t, ops, err);
 	return 0;
 }
 
