@@ -49,6 +49,10 @@
 #define CR_POLL_MS	5
 
 #define CR_MAX_PIDS	1024
+/* Pids of a kernel as it is by default. */
+#define CR_PID_MAX	32768
+/* In the flags of /proc/<pid>/stat. */
+#define CR_PF_KTHREAD	0x00200000
 
 /* ---- system calls ---- */
 
@@ -200,17 +204,28 @@ static inline bool cr_read_file(const char *path, char *buf, size_t size)
 	return n > 0;
 }
 
-/* Parent and session of @pid from /proc/<pid>/stat. */
+/*
+ * Parent and session of @pid from /proc/<pid>/stat; false also for a kernel
+ * thread. Those are most of /proc: one look at each is enough, for pids are
+ * used again only after CR_PID_MAX others.
+ */
 static inline bool cr_stat(pid_t pid, char *state, pid_t *ppid, pid_t *sid)
 {
+	static bool kthread[CR_PID_MAX];
 	char path[64], text[1024], *p;
-	int pgrp;
+	unsigned int flags;
 
+	if (pid < CR_PID_MAX && kthread[pid])
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	if (!cr_read_file(path, text, sizeof(text)))
 		return false;
 	p = strrchr(text, ')');
-	return p && sscanf(p + 1, " %c %d %d %d", state, ppid, &pgrp, sid) == 4;
+	if (!p || sscanf(p + 1, " %c %d %*d %d %*d %*d %u", state, ppid, sid, &flags) != 4)
+		return false;
+	if (pid < CR_PID_MAX && (flags & CR_PF_KTHREAD))
+		kthread[pid] = true;
+	return !(flags & CR_PF_KTHREAD);
 }
 
 /* Adds children of those in @p and members of session @root. True if any. */
