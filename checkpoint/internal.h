@@ -616,6 +616,17 @@ static inline pid_t cr_pid(const struct cr_task *t)
 	return t->leader->tid;
 }
 
+/* Restart: the record of the process of @t. */
+static inline const struct cr_img_process *cr_img_process(const struct cr_task *t)
+{
+	return t->process_rec->data;
+}
+
+static inline bool cr_img_is_zombie(const struct cr_task *t)
+{
+	return cr_img_process(t)->flags & CR_IMG_PROCESS_ZOMBIE;
+}
+
 /* Is @task (any thread) in the tree? While frozen; for owners and peers. */
 bool cr_in_tree(struct cr_ctx *ctx, const struct task_struct *task);
 

@@ -643,7 +643,7 @@ int cr_mm_dumpable(const struct cr_img_mm *img)
  */
 int cr_mm_final(struct cr_ctx *ctx, struct cr_task *t)
 {
-	const struct cr_img_process *process = t->process_rec->data;
+	const struct cr_img_process *process = cr_img_process(t);
 	const struct cr_rec *rec = cr_obj_head(ctx, process->mm_id, CR_IMG_MM);
 	struct mm_struct *mm = current->mm;
 	const struct cr_img_mm *img;

@@ -44,16 +44,6 @@
 #include "internal.h"
 #include "objects.h"
 
-static const struct cr_img_process *img_process(const struct cr_task *t)
-{
-	return t->process_rec->data;
-}
-
-static bool is_zombie(const struct cr_task *t)
-{
-	return img_process(t)->flags & CR_IMG_PROCESS_ZOMBIE;
-}
-
 /* How many tasks come to @barrier. */
 static u32 expected(struct cr_ctx *ctx, enum cr_barrier barrier)
 {
@@ -245,7 +235,7 @@ static void __noreturn task_end(struct cr_task *t, long code)
 
 static void __noreturn become_zombie(struct cr_task *t)
 {
-	const struct cr_img_process *p = img_process(t);
+	const struct cr_img_process *p = cr_img_process(t);
 
 	write_lock_irq(&tasklist_lock);
 	current->exit_signal = p->exit_signal;
@@ -256,7 +246,7 @@ static void __noreturn become_zombie(struct cr_task *t)
 /* Everything of a process up to where its threads exist. */
 static int build_process(struct cr_task *t)
 {
-	const struct cr_img_process *p = img_process(t);
+	const struct cr_img_process *p = cr_img_process(t);
 	struct cr_task *other;
 
 	/* what the caller handles or ignores must not show in waiting for children */
@@ -271,7 +261,7 @@ static int build_process(struct cr_task *t)
 		return t->ctx->err;
 	if (run_stage(t, t->process_rec, CR_STAGE_IDENT))
 		return t->ctx->err;
-	if (is_zombie(t))
+	if (cr_img_is_zombie(t))
 		become_zombie(t);
 
 	if (run_stage(t, t->rec, CR_STAGE_CRED) ||
@@ -387,7 +377,7 @@ static int wait_zombies(struct cr_ctx *ctx)
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->leader != t || !is_zombie(t))
+		if (t->leader != t || !cr_img_is_zombie(t))
 			continue;
 		while (!READ_ONCE(t->task->exit_state)) {
 			if (fatal_signal_pending(current))
@@ -405,7 +395,7 @@ static int put_registers(struct cr_ctx *ctx)
 	list_for_each_entry(t, &ctx->tasks, list) {
 		int err;
 
-		if (is_zombie(t->leader))
+		if (cr_img_is_zombie(t->leader))
 			continue;
 		err = cr_arch_task_restore(ctx, t);
 		if (err)
@@ -425,9 +415,9 @@ static void set_exit_signals(struct cr_ctx *ctx)
 
 	write_lock_irq(&tasklist_lock);
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->leader == t && !is_zombie(t))
+		if (t->leader == t && !cr_img_is_zombie(t))
 			t->task->exit_signal = t == ctx->root && !ctx->rollback ?
-					       SIGCHLD : img_process(t)->exit_signal;
+					       SIGCHLD : cr_img_process(t)->exit_signal;
 	}
 	write_unlock_irq(&tasklist_lock);
 }
@@ -440,7 +430,7 @@ static void stop_tasks(struct cr_ctx *ctx)
 	list_for_each_entry(t, &ctx->tasks, list) {
 		const struct cr_img_thread *th = t->rec->data;
 
-		if (t->leader == t && !is_zombie(t) &&
+		if (t->leader == t && !cr_img_is_zombie(t) &&
 		    ((ctx->flags & RESTART_FROZEN) || (th->flags & CR_IMG_THREAD_STOPPED)))
 			send_sig(SIGSTOP, t->task, 1);
 	}

@@ -41,16 +41,6 @@ static int in_the_way(struct obstacle *o, int err, pid_t pid, const char *what)
 	return err;
 }
 
-static const struct cr_img_process *img_process(const struct cr_task *t)
-{
-	return t->process_rec->data;
-}
-
-static bool is_zombie(const struct cr_task *t)
-{
-	return img_process(t)->flags & CR_IMG_PROCESS_ZOMBIE;
-}
-
 /* tasklist_lock is held, and @task was not reaped. */
 static struct sighand_struct *sighand_of(struct task_struct *task)
 {
@@ -129,7 +119,7 @@ static int check_restored(struct cr_ctx *ctx, struct cr_ctx *live, struct cr_tas
 	struct pid *pid = wanted_pid(ctx, t);
 	struct task_struct *holder;
 
-	if (!is_zombie(t->leader) && (t->task->exit_state || (t->task->flags & PF_EXITING)))
+	if (!cr_img_is_zombie(t->leader) && (t->task->exit_state || (t->task->flags & PF_EXITING)))
 		return in_the_way(o, -EINTR, t->tid, "was killed while being restored");
 	if (!pid)
 		return in_the_way(o, -EAGAIN, t->tid, "has just become free");
@@ -243,7 +233,7 @@ static void set_tty(struct task_struct *task, struct tty_struct *tty)
 /* Session and group as in the image, or those of the live root outside of it. */
 static void take_ident(struct cr_ctx *ctx, struct cr_task *t)
 {
-	const struct cr_img_process *img = img_process(t);
+	const struct cr_img_process *img = cr_img_process(t);
 	const struct cr_past *past = ctx->from->past;
 	struct task_struct *live = ctx->rollback->live;
 	struct tty_struct *tty = NULL;
@@ -256,7 +246,7 @@ static void take_ident(struct cr_ctx *ctx, struct cr_task *t)
 	set_tty(t->task, tty);
 	if (live->signal->has_child_subreaper)
 		t->task->signal->has_child_subreaper = 1;
-	if (!is_zombie(t))
+	if (!cr_img_is_zombie(t))
 		t->task->exit_signal = img->exit_signal;
 }
 

@@ -110,9 +110,9 @@ static u64 zombie_signals(struct cr_task *t)
 	u64 mask = 0;
 
 	list_for_each_entry(child, &t->children, sibling) {
-		const struct cr_img_process *img = child->process_rec->data;
+		const struct cr_img_process *img = cr_img_process(child);
 
-		if ((img->flags & CR_IMG_PROCESS_ZOMBIE) && img->exit_signal)
+		if (cr_img_is_zombie(child) && img->exit_signal)
 			mask |= sigmask(img->exit_signal) | sigmask(SIGCHLD);
 	}
 	return mask & ~CR_SIG_KERNEL_ONLY;

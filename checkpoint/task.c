@@ -389,10 +389,10 @@ static const struct cr_img_process *find_process(struct cr_ctx *ctx, struct cr_t
 	/* Nearly always it is the process itself or an ancestor. */
 	for (p = t; p; p = p->parent)
 		if (p->tid == pid)
-			return p->process_rec->data;
+			return cr_img_process(p);
 	list_for_each_entry(p, &ctx->tasks, list)
 		if (p == p->leader && p->tid == pid)
-			return p->process_rec->data;
+			return cr_img_process(p);
 	return NULL;
 }
 
@@ -566,7 +566,7 @@ static void set_user_pointers(const struct cr_img_thread *img)
 /* Changing credentials also hides the process; each of its threads does that. */
 static void restore_dumpable(struct cr_ctx *ctx, struct cr_task *t)
 {
-	const struct cr_img_process *process = t->leader->process_rec->data;
+	const struct cr_img_process *process = cr_img_process(t->leader);
 	const struct cr_rec *mm = cr_obj_head(ctx, process->mm_id, CR_IMG_MM);
 
 	set_dumpable(current->mm, cr_mm_dumpable(mm->data));

@@ -337,8 +337,7 @@ static int build_process(struct cr_ctx *ctx, struct xarray *by_tid, const struct
 	if (!t->parent || t->parent->leader != t->parent)
 		return cr_fail(ctx, -EINVAL, "pid %d: parent %d does not stand before it",
 			       t->tid, p->ppid);
-	if (((const struct cr_img_process *)t->parent->process_rec->data)->flags &
-	    CR_IMG_PROCESS_ZOMBIE)
+	if (cr_img_is_zombie(t->parent))
 		return cr_fail(ctx, -EINVAL, "pid %d: parent %d is a zombie", t->tid, p->ppid);
 	list_add_tail(&t->sibling, &t->parent->children);
 	return 0;
@@ -402,7 +401,7 @@ static int check_tasks(struct cr_ctx *ctx)
 	if (!used)
 		return cr_fail(ctx, -ENOMEM, "no memory to check the image");
 	list_for_each_entry(t, &ctx->tasks, list) {
-		const struct cr_img_process *p = t->process_rec->data;
+		const struct cr_img_process *p = cr_img_process(t);
 
 		if (t->leader != t)
 			continue;
@@ -410,7 +409,7 @@ static int check_tasks(struct cr_ctx *ctx)
 		if (!err && (!t->rec || t->nr_threads != p->nr_threads))
 			err = cr_fail(ctx, -EINVAL, "pid %d: has %u threads and claims %u",
 				      t->tid, t->nr_threads, p->nr_threads);
-		if (!err && (p->flags & CR_IMG_PROCESS_ZOMBIE) && t->nr_threads != 1)
+		if (!err && cr_img_is_zombie(t) && t->nr_threads != 1)
 			err = cr_fail(ctx, -EINVAL, "pid %d: zombie with threads", t->tid);
 		if (err)
 			break;
@@ -444,8 +443,7 @@ int cr_tree_build(struct cr_ctx *ctx)
 	xa_destroy(&by_tid);
 	if (!ctx->err && !ctx->root)
 		cr_fail(ctx, -EINVAL, "image has no process");
-	if (!ctx->err && (((const struct cr_img_process *)ctx->root->process_rec->data)->flags &
-			  CR_IMG_PROCESS_ZOMBIE))
+	if (!ctx->err && cr_img_is_zombie(ctx->root))
 		cr_fail(ctx, -EINVAL, "root of the tree is a zombie");
 	return ctx->err ?: check_tasks(ctx);
 }
