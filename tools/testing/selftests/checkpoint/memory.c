@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
-#include <sys/swap.h>
 
 #include "cr_selftest.h"
+#include "swap_help.h"
 
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 8
@@ -292,37 +292,6 @@ TEST(private_after_fork)
 }
 
 /* ---- in swap ---- */
-
-#define SWAP_FILE	"swap"
-#define SWAP_PAGES	8192
-
-/* Swap space in the current directory; false if it cannot be used for that. */
-static bool swap_begin(struct __test_metadata *_metadata)
-{
-	unsigned int head[3] = { 1, SWAP_PAGES - 1, 0 };
-	char page[PAGE];
-	int fd, i;
-
-	fd = open(SWAP_FILE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	ASSERT_LE(0, fd);
-	memset(page, 0, PAGE);
-	for (i = 0; i < SWAP_PAGES; i++)
-		ASSERT_EQ((ssize_t)PAGE, write(fd, page, PAGE));
-	ASSERT_EQ((ssize_t)sizeof(head), pwrite(fd, head, sizeof(head), 1024));
-	ASSERT_EQ(10, pwrite(fd, "SWAPSPACE2", 10, PAGE - 10));
-	ASSERT_EQ(0, fsync(fd));
-	close(fd);
-	if (!swapon(SWAP_FILE, 0))
-		return true;
-	unlink(SWAP_FILE);
-	return false;
-}
-
-static void swap_end(struct __test_metadata *_metadata)
-{
-	EXPECT_EQ(0, swapoff(SWAP_FILE));
-	unlink(SWAP_FILE);
-}
 
 /* How many pages of these are not in memory. */
 static int absent(struct cr_child *c, char *p, int nr)
