@@ -8,9 +8,10 @@
  * a file.
  *
  * Private memory is read into new pages, which are then put into the page
- * tables a run at a time: no fault and no clearing for each. Where the kernel
- * would use a larger page, or where a page is already, the caller of restart()
- * reads straight into what a fault has made.
+ * tables a run at a time: no fault and no clearing for each. A run that fills a
+ * huge page is read into one, if a fault would make one there. Where else the
+ * kernel would use a larger page, or where a page is already, the caller of
+ * restart() reads straight into what a fault has made.
  *
  * Locks: mmap_lock of the target for reading, page table locks inside; none
  * while reading.
@@ -19,9 +20,11 @@
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
+#include <linux/khugepaged.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/pgalloc.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
@@ -39,6 +42,7 @@
  * @wanted: how many there are
  * @nr: how many are in @pages, each with a reference
  * @fresh: they are new and in no page table
+ * @huge: they are those of this one, with one reference; or NULL
  * @pages: where to
  * @bvec: for reading
  */
@@ -48,6 +52,7 @@ struct run {
 	unsigned int wanted;
 	unsigned int nr;
 	bool fresh;
+	struct folio *huge;
 	struct page **pages;
 	struct bio_vec bvec[];
 };
@@ -139,6 +144,81 @@ static bool range_takes_fresh(struct mm_struct *mm, u64 addr, u64 end)
 	return true;
 }
 
+static pmd_t *make_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d = p4d_alloc(mm, pgd, addr);
+	pud_t *pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
+
+	return pud ? pmd_alloc(mm, pud, addr) : NULL;
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* Under mmap_lock: a new huge page if the run is all of one, and a fault would. */
+static struct folio *alloc_huge(struct run *r, struct mm_struct *mm)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, r->start);
+	struct folio *folio;
+
+	if (r->wanted != HPAGE_PMD_NR || !takes_fresh(vma) || !vma_is_anonymous(vma) ||
+	    !IS_ALIGNED(r->start, HPAGE_PMD_SIZE) ||
+	    !thp_vma_suitable_order(vma, r->start, PMD_ORDER) ||
+	    !thp_vma_allowable_order(vma, vma->vm_flags, TVA_IN_PF | TVA_ENFORCE_SYSFS,
+				     PMD_ORDER))
+		return NULL;
+	folio = vma_alloc_folio(vma_thp_gfp_mask(vma), HPAGE_PMD_ORDER, vma, r->start,
+				true);
+	if (folio && mem_cgroup_charge(folio, mm, GFP_KERNEL)) {
+		folio_put(folio);
+		return NULL;
+	}
+	return folio;
+}
+
+/* As a fault does. -EEXIST if there is something already. */
+static int set_huge(struct run *r, struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	pmd_t entry, *pmd = make_pmd(mm, r->start);
+	pgtable_t table = pmd ? pte_alloc_one(mm) : NULL;
+	int err = -EEXIST;
+	spinlock_t *ptl;	/* of the entry */
+
+	if (!table)
+		return -ENOMEM;
+	ptl = pmd_lock(mm, pmd);
+	if (check_stable_address_space(mm)) {
+		err = -EFAULT;
+	} else if (pmd_none(*pmd)) {
+		entry = pmd_mkdirty(mk_huge_pmd(&r->huge->page, vma->vm_page_prot));
+		if (vma->vm_flags & VM_WRITE)
+			entry = pmd_mkwrite(entry, vma);
+		folio_add_new_anon_rmap(r->huge, vma, r->start, RMAP_EXCLUSIVE);
+		folio_add_lru_vma(r->huge, vma);
+		pgtable_trans_huge_deposit(mm, pmd, table);
+		set_pmd_at(mm, r->start, pmd, entry);
+		update_mmu_cache_pmd(vma, r->start, pmd);
+		add_mm_counter(mm, MM_ANONPAGES, HPAGE_PMD_NR);
+		mm_inc_nr_ptes(mm);
+		err = 0;
+	}
+	spin_unlock(ptl);
+	if (err)
+		pte_free(mm, table);
+	return err;
+}
+#else
+static struct folio *alloc_huge(struct run *r, struct mm_struct *mm)
+{
+	return NULL;
+}
+
+static int set_huge(struct run *r, struct vm_area_struct *vma)
+{
+	return -EEXIST;
+}
+#endif
+
 /* As a fault of current would: its NUMA policy counts. */
 static unsigned int alloc_some(unsigned int n, struct page **pages)
 {
@@ -196,18 +276,16 @@ static int get_mm_pages(struct run *r, struct mm_struct *mm)
 {
 	if (mmap_read_lock_killable(mm))
 		return cr_fail(r->ctx, -EINTR, "interrupted");
-	r->fresh = range_takes_fresh(mm, r->start, r->start + r->wanted * PAGE_SIZE);
+	r->huge = alloc_huge(r, mm);
+	r->fresh = r->huge ||
+		   range_takes_fresh(mm, r->start, r->start + r->wanted * PAGE_SIZE);
 	mmap_read_unlock(mm);
+	if (r->huge) {
+		for (; r->nr < r->wanted; r->nr++)
+			r->pages[r->nr] = folio_page(r->huge, r->nr);
+		return 0;
+	}
 	return r->fresh ? alloc_fresh(r, mm) : fault_in(r, mm);
-}
-
-static pmd_t *make_pmd(struct mm_struct *mm, unsigned long addr)
-{
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d = p4d_alloc(mm, pgd, addr);
-	pud_t *pud = p4d ? pud_alloc(mm, p4d, addr) : NULL;
-
-	return pud ? pmd_alloc(mm, pud, addr) : NULL;
 }
 
 /* Under the lock of the page table; it takes the reference over. */
@@ -312,6 +390,35 @@ static int map_fresh(struct run *r, struct mm_struct *mm)
 	return 0;
 }
 
+/* The same with a huge page. */
+static int map_huge(struct run *r, struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+	int err = -EFAULT;
+
+	__folio_mark_uptodate(r->huge);
+	if (mmap_read_lock_killable(mm))
+		return cr_fail(r->ctx, -EINTR, "interrupted");
+	vma = vma_lookup(mm, r->start);
+	if (takes_fresh(vma) && vma_is_anonymous(vma) &&
+	    thp_vma_suitable_order(vma, r->start, PMD_ORDER)) {
+		khugepaged_enter_vma(vma, vma->vm_flags);
+		err = anon_vma_prepare(vma) ?: set_huge(r, vma);
+	}
+	if (!err) {
+		/* the page table has the reference now */
+		r->huge = NULL;
+		r->nr = 0;
+	} else if (err == -EEXIST) {
+		err = copy_rest(r, mm, 0, r->nr);
+	}
+	mmap_read_unlock(mm);
+	if (err)
+		return cr_fail(r->ctx, err, "no memory for pages at 0x%llx: error %d",
+			       r->start, err);
+	return 0;
+}
+
 static int get_shmem_pages(struct run *r, struct file *file)
 {
 	u64 size = PAGE_ALIGN(i_size_read(file_inode(file)));
@@ -334,13 +441,15 @@ static int get_shmem_pages(struct run *r, struct file *file)
 
 static int read_run(struct run *r, struct cr_in *in, u64 hash)
 {
+	unsigned int i, nr_bvec = 0;
 	struct xxh64_state state;
 	struct iov_iter iter;
-	unsigned int i;
 
-	for (i = 0; i < r->nr; i++)
-		bvec_set_page(&r->bvec[i], r->pages[i], PAGE_SIZE, 0);
-	iov_iter_bvec(&iter, ITER_DEST, r->bvec, r->nr, r->nr * PAGE_SIZE);
+	for (i = 0; i < r->nr; i++) {
+		if (!nr_bvec || !cr_bvec_join(&r->bvec[nr_bvec - 1], r->pages[i]))
+			bvec_set_page(&r->bvec[nr_bvec++], r->pages[i], PAGE_SIZE, 0);
+	}
+	iov_iter_bvec(&iter, ITER_DEST, r->bvec, nr_bvec, r->nr * PAGE_SIZE);
 	if (cr_in_iter(r->ctx, in, &iter))
 		return r->ctx->err;
 	xxh64_reset(&state, 0);
@@ -365,7 +474,9 @@ static int fill_run(struct run *r, struct cr_in *in, u32 id, u64 hash)
 
 	if (obj && head) {
 		err = check_range(r, head) ?: get_mm_pages(r, obj) ?: read_run(r, in, hash);
-		return !err && r->fresh ? map_fresh(r, obj) : err;
+		if (err || !r->fresh)
+			return err;
+		return r->huge ? map_huge(r, obj) : map_fresh(r, obj);
 	}
 	if (obj)
 		return get_shmem_pages(r, obj) ?: read_run(r, in, hash);
@@ -374,13 +485,20 @@ static int fill_run(struct run *r, struct cr_in *in, u32 id, u64 hash)
 
 static void put_pages(struct run *r)
 {
+	struct folio *last = NULL, *folio;
 	unsigned int i;
 
+	if (r->huge) {
+		folio_put(r->huge);
+		return;
+	}
 	for (i = 0; i < r->nr; i++) {
 		if (!r->pages[i])
 			continue;
-		if (!r->fresh)
+		folio = page_folio(r->pages[i]);
+		if (!r->fresh && folio != last)
 			set_page_dirty_lock(r->pages[i]);
+		last = folio;
 		put_page(r->pages[i]);
 	}
 }
@@ -413,6 +531,7 @@ int cr_fill_pages(struct cr_ctx *ctx, struct cr_in *in, u32 id,
 	r->wanted = pg->nr_pages;
 	r->nr = 0;
 	r->fresh = false;
+	r->huge = NULL;
 	r->pages = (struct page **)&r->bvec[pg->nr_pages];
 	err = fill_run(r, in, id, pg->hash);
 	put_pages(r);

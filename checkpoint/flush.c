@@ -8,7 +8,8 @@
  * fresh memory is zero as well.
  *
  * Pages are written from where they are, together with the heads of their
- * records, at least a MiB at a time unless there is less.
+ * records, 2 MiB at a time unless there is less. A huge page is not divided, so
+ * that it can be made a huge page again as it is read.
  *
  * Locks: mmap_lock of the snapshot for reading while pages are gathered; never
  * while writing.
@@ -111,6 +112,8 @@ static int gather_huge(struct batch *b, struct vm_area_struct *vma, pmd_t pmd,
 	page = pmd_page(pmd);
 	if (is_huge_zero_pmd(pmd) || !PageAnon(page))
 		return 0;
+	if (b->nr && (end - addr) >> PAGE_SHIFT > NR_PAGES - b->nr)
+		return stop_at(b, addr, false);
 	page += (addr & ~PMD_MASK) >> PAGE_SHIFT;
 	for (; addr < end; addr += PAGE_SIZE, page++) {
 		if (!add_page(b, page, addr, elide))
@@ -251,17 +254,6 @@ static struct run_head *open_run(struct batch *b, unsigned int run, u64 start)
 	return head;
 }
 
-/* Join pages that are neighbours in memory, as those of a huge page are. */
-static bool bvec_join(struct bio_vec *bv, struct page *page)
-{
-	struct page *last = bv->bv_page + (bv->bv_len >> PAGE_SHIFT) - 1;
-
-	if (page_folio(page) != page_folio(last) || page != last + 1)
-		return false;
-	bv->bv_len += PAGE_SIZE;
-	return true;
-}
-
 /* Make records of the batch; returns the number of entries in b->bvec. */
 static unsigned int make_records(struct batch *b, size_t *bytes)
 {
@@ -281,7 +273,7 @@ static unsigned int make_records(struct batch *b, size_t *bytes)
 			bvec_set_virt(&b->bvec[nr_bvec++], head, sizeof(*head));
 			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
 			*bytes += sizeof(*head);
-		} else if (!bvec_join(&b->bvec[nr_bvec - 1], g->page)) {
+		} else if (!cr_bvec_join(&b->bvec[nr_bvec - 1], g->page)) {
 			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
 		}
 		head->pages.nr_pages++;

@@ -22,6 +22,7 @@
 
 #include "limits.h"
 
+struct bio_vec;
 struct cr_ctx;
 struct cr_past;
 struct cr_rollback;
@@ -686,6 +687,7 @@ struct cr_out {
 	u64 bytes;
 };
 
+bool cr_bvec_join(struct bio_vec *bv, struct page *page);
 int cr_out_bytes(struct cr_out *out, const void *buf, size_t len);
 int cr_out_iter(struct cr_out *out, struct iov_iter *iter);
 int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out);

@@ -7,7 +7,9 @@
  *
  * Locks: the system call holds f_pos_lock where the file has a position.
  */
+#include <linux/bvec.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
@@ -65,6 +67,23 @@ static int io_retry(struct file *file, ssize_t err, __poll_t events)
 static loff_t *file_position(struct file *file)
 {
 	return file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
+}
+
+/**
+ * cr_bvec_join() - take pages together that are one large page
+ * @bv: pages, all of one folio
+ * @page: to be added behind them
+ *
+ * Return: true if @page was the next of the same folio and is part of @bv now.
+ */
+bool cr_bvec_join(struct bio_vec *bv, struct page *page)
+{
+	struct page *last = bv->bv_page + (bv->bv_len >> PAGE_SHIFT) - 1;
+
+	if (page_folio(page) != page_folio(last) || page != last + 1)
+		return false;
+	bv->bv_len += PAGE_SIZE;
+	return true;
 }
 
 /**
