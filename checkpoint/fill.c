@@ -34,6 +34,7 @@
 #include <linux/xxhash.h>
 
 #include "internal.h"
+#include "mm.h"
 
 /**
  * struct run - pages that are being read
@@ -79,24 +80,25 @@ static const struct cr_img_vma *find_mapping(struct cr_ctx *ctx,
 	return NULL;
 }
 
-static int check_range(struct run *r, const struct cr_rec *head)
+int cr_fill_check_range(struct cr_ctx *ctx, const struct cr_rec *head, u64 start,
+			u32 nr_pages)
 {
-	u64 addr = r->start, end = addr + r->wanted * PAGE_SIZE;
+	u64 addr = start, end = addr + nr_pages * PAGE_SIZE;
 	const struct cr_img_vma *vma;
 
 	if (end < addr)
 		goto bad;
 	while (addr < end) {
-		vma = find_mapping(r->ctx, head, addr);
+		vma = find_mapping(ctx, head, addr);
 		if (!vma || !(vma->flags & CR_IMG_VMA_HAS_ANON))
 			goto bad;
 		addr = vma->end;
 	}
 	return 0;
 bad:
-	return cr_fail(r->ctx, -EINVAL,
+	return cr_fail(ctx, -EINVAL,
 		       "object %u: pages at 0x%llx, where the image has no memory",
-		       head->id, r->start);
+		       head->id, start);
 }
 
 /* Can a new page of one's own simply be put into this mapping? */
@@ -144,7 +146,7 @@ static bool range_takes_fresh(struct mm_struct *mm, u64 addr, u64 end)
 	return true;
 }
 
-static pmd_t *make_pmd(struct mm_struct *mm, unsigned long addr)
+pmd_t *cr_make_pmd(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d = p4d_alloc(mm, pgd, addr);
@@ -179,7 +181,7 @@ static struct folio *alloc_huge(struct run *r, struct mm_struct *mm)
 static int set_huge(struct run *r, struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->vm_mm;
-	pmd_t entry, *pmd = make_pmd(mm, r->start);
+	pmd_t entry, *pmd = cr_make_pmd(mm, r->start);
 	pgtable_t table = pmd ? pte_alloc_one(mm) : NULL;
 	int err = -EEXIST;
 	spinlock_t *ptl;	/* of the entry */
@@ -313,7 +315,7 @@ static int map_table(struct run *r, struct vm_area_struct *vma, unsigned int i,
 {
 	unsigned long addr = r->start + i * PAGE_SIZE;
 	struct mm_struct *mm = vma->vm_mm;
-	pmd_t *pmd = make_pmd(mm, addr);
+	pmd_t *pmd = cr_make_pmd(mm, addr);
 	unsigned int k, mapped = 0;
 	pte_t *start_pte, *pte;
 	spinlock_t *ptl;	/* of the page table */
@@ -473,7 +475,8 @@ static int fill_run(struct run *r, struct cr_in *in, u32 id, u64 hash)
 	int err;
 
 	if (obj && head) {
-		err = check_range(r, head) ?: get_mm_pages(r, obj) ?: read_run(r, in, hash);
+		err = cr_fill_check_range(r->ctx, head, r->start, r->wanted) ?:
+		      get_mm_pages(r, obj) ?: read_run(r, in, hash);
 		if (err || !r->fresh)
 			return err;
 		return r->huge ? map_huge(r, obj) : map_fresh(r, obj);

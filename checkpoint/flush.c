@@ -7,6 +7,9 @@
  * what was never touched or never changed, and not what is all zero where
  * fresh memory is zero as well.
  *
+ * A page that processes share copy on write is written once; for the others a
+ * record says where it stands (flush_kin.c).
+ *
  * Pages are written from where they are, together with the heads of their
  * records, 2 MiB at a time unless there is less. A huge page is not divided, so
  * that it can be made a huge page again as it is read.
@@ -25,32 +28,24 @@
 #include <linux/xarray.h>
 #include <linux/xxhash.h>
 
+#include "flush.h"
 #include "internal.h"
 
 /* Pages in one write: one record if they are contiguous. */
 #define NR_PAGES	CR_PAGES_RUN_MAX
 
-/* What stands before a run of pages in the image. */
+/* What stands before a run of pages in the image, or instead of it. */
 struct run_head {
 	struct cr_img_rec rec;
-	struct cr_img_pages pages;
+	union {
+		struct cr_img_pages pages;
+		struct cr_img_pages_ref ref;
+	};
 };
 
 static_assert(sizeof(struct run_head) == 40);
 
 #define HEADS_SIZE	(NR_PAGES * sizeof(struct run_head))
-
-/**
- * struct gathered - one page that is to be written
- * @page: referenced
- * @start: its address, or offset in shared memory
- * @elide: it need not be written if it is all zero
- */
-struct gathered {
-	struct page *page;
-	u64 start;
-	bool elide;
-};
 
 /**
  * struct batch - what goes into one write
@@ -70,7 +65,7 @@ struct batch {
 	struct cr_out *out;
 	u32 id;
 	unsigned int nr;
-	struct gathered got[NR_PAGES];
+	struct cr_gathered got[NR_PAGES];
 	unsigned long next;
 	bool absent;
 	struct run_head *heads;
@@ -81,13 +76,14 @@ struct batch {
 /* Takes a reference; false if there is no room. */
 static bool add_page(struct batch *b, struct page *page, u64 start, bool elide)
 {
-	struct gathered *g = &b->got[b->nr];
+	struct cr_gathered *g = &b->got[b->nr];
 
 	if (b->nr == NR_PAGES)
 		return false;
 	get_page(page);
 	g->page = page;
 	g->start = start;
+	g->from_id = 0;
 	g->elide = elide;
 	b->nr++;
 	return true;
@@ -232,26 +228,39 @@ static void close_run(struct batch *b, struct run_head *head)
 {
 	if (!head)
 		return;
-	head->pages.hash = xxh64_digest(&b->hash);
+	if (head->rec.type == CR_IMG_PAGES)
+		head->pages.hash = xxh64_digest(&b->hash);
 	head->rec.crc = cr_rec_crc(&head->rec, &head->pages);
 }
 
-static struct run_head *open_run(struct batch *b, unsigned int run, u64 start)
+/* Begin a run with page @g; returns the bytes that it has in the image. */
+static size_t open_run(struct batch *b, struct run_head *head,
+		       const struct cr_gathered *g)
 {
-	struct run_head *head = &b->heads[run];
+	memset(head, 0, sizeof(*head));
+	head->rec.id = b->id;
+	if (g->from_id) {
+		head->rec.type = CR_IMG_PAGES_REF;
+		head->rec.len = sizeof(head->ref);
+		head->ref.start = g->start;
+		head->ref.from_id = g->from_id;
+	} else {
+		xxh64_reset(&b->hash, 0);
+		head->rec.type = CR_IMG_PAGES;
+		head->rec.len = sizeof(head->pages);
+		head->pages.start = g->start;
+	}
+	return sizeof(head->rec) + head->rec.len;
+}
 
-	xxh64_reset(&b->hash, 0);
-	*head = (struct run_head) {
-		.rec = {
-			.type = CR_IMG_PAGES,
-			.len = sizeof(head->pages),
-			.id = b->id,
-		},
-		.pages = {
-			.start = start,
-		},
-	};
-	return head;
+static bool run_goes_on(const struct run_head *head, const struct cr_gathered *g)
+{
+	bool ref = head->rec.type == CR_IMG_PAGES_REF;
+	u64 start = ref ? head->ref.start : head->pages.start;
+	u32 nr_pages = ref ? head->ref.nr_pages : head->pages.nr_pages;
+
+	return g->start == start + nr_pages * PAGE_SIZE &&
+	       g->from_id == (ref ? head->ref.from_id : 0);
 }
 
 /* Make records of the batch; returns the number of entries in b->bvec. */
@@ -259,28 +268,33 @@ static unsigned int make_records(struct batch *b, size_t *bytes)
 {
 	unsigned int i, runs = 0, nr_bvec = 0;
 	struct run_head *head = NULL;
-	u64 end = 0;
+	size_t len;
 
 	*bytes = 0;
 	for (i = 0; i < b->nr; i++) {
-		struct gathered *g = &b->got[i];
+		struct cr_gathered *g = &b->got[i];
+		bool first;
 
-		if (g->elide && page_is_zero(g->page))
+		if (!g->from_id && g->elide && page_is_zero(g->page))
 			continue;
-		if (!head || g->start != end) {
+		first = !head || !run_goes_on(head, g);
+		if (first) {
 			close_run(b, head);
-			head = open_run(b, runs++, g->start);
-			bvec_set_virt(&b->bvec[nr_bvec++], head, sizeof(*head));
-			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
-			*bytes += sizeof(*head);
-		} else if (!cr_bvec_join(&b->bvec[nr_bvec - 1], g->page)) {
-			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
+			head = &b->heads[runs++];
+			len = open_run(b, head, g);
+			bvec_set_virt(&b->bvec[nr_bvec++], head, len);
+			*bytes += len;
+		}
+		if (g->from_id) {
+			head->ref.nr_pages++;
+			continue;
 		}
 		head->pages.nr_pages++;
+		if (first || !cr_bvec_join(&b->bvec[nr_bvec - 1], g->page))
+			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
 		hash_page(&b->hash, g->page);
 		*bytes += PAGE_SIZE;
 		b->ctx->report.pages++;
-		end = g->start + PAGE_SIZE;
 	}
 	close_run(b, head);
 	return nr_bvec;
@@ -312,13 +326,17 @@ static void empty_batch(struct batch *b)
 	cond_resched();
 }
 
-static int flush_mm(struct batch *b, struct mm_struct *mm)
+static int flush_mm(struct batch *b, struct cr_snap *snap)
 {
 	int err = 0;
 
 	b->next = 0;
 	while (!err && b->next < TASK_SIZE_MAX) {
-		err = gather(b, mm) ?: write_batch(b);
+		err = gather(b, snap->mm);
+		if (!err) {
+			cr_flush_find_kin(b->ctx, snap, b->got, b->nr);
+			err = write_batch(b);
+		}
 		empty_batch(b);
 	}
 	return err;
@@ -373,7 +391,7 @@ int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out)
 		if (err)
 			break;
 		b->id = snap->id;
-		err = snap->mm ? flush_mm(b, snap->mm) : flush_xarray(b, snap->pages);
+		err = snap->mm ? flush_mm(b, snap) : flush_xarray(b, snap->pages);
 	}
 	if (b->heads)
 		free_pages_exact(b->heads, HEADS_SIZE);

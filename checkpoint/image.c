@@ -30,7 +30,7 @@ static_assert(sizeof(struct cr_img_itimer) == 3 * 16);
 static_assert(sizeof(struct cr_img_restart_block) == 56);
 static_assert(sizeof(struct cr_img_x86_regs) == 30 * 8);
 static_assert(sizeof(struct cr_img_mm) == 128 + 8 * CR_IMG_AUXV_WORDS);
-static_assert(sizeof(struct cr_img_vma) == 40);
+static_assert(sizeof(struct cr_img_vma) == 48);
 static_assert(sizeof(struct cr_img_shmem) == 16);
 static_assert(sizeof(struct cr_img_fs) == 16);
 static_assert(sizeof(struct cr_img_files) == 8);
@@ -44,6 +44,7 @@ static_assert(sizeof(struct cr_img_file_epoll) == 8);
 static_assert(sizeof(struct cr_img_epoll_item) == 24);
 static_assert(sizeof(struct cr_img_file_socket) == 176);
 static_assert(sizeof(struct cr_img_pages) == 24);
+static_assert(sizeof(struct cr_img_pages_ref) == 16);
 static_assert(sizeof(struct cr_img_end) == 32);
 
 /**

@@ -22,6 +22,7 @@
 
 #include "limits.h"
 
+struct anon_vma;
 struct bio_vec;
 struct cr_ctx;
 struct cr_past;
@@ -269,6 +270,9 @@ u32 cr_obj_id(struct cr_ctx *ctx, u32 type, const void *obj);
 /* A new object id, for objects that nobody refers to by pointer. */
 u32 cr_obj_new_id(struct cr_ctx *ctx);
 
+/* cr_img_vma.anon_id of mappings whose anon_vmas have @root; 0 on failure. */
+u32 cr_anon_id(struct cr_ctx *ctx, const struct anon_vma *root);
+
 /*
  * Restoring. cr_obj_get(): the object with @id, made now (in the context of
  * @t) if it is not there yet; the table keeps the reference. ERR_PTR on error.
@@ -426,6 +430,7 @@ struct cr_snap {
 	struct list_head list;
 	struct rb_node node;	/* in cr_ctx.snap_ids */
 	u32 id;			/* object id of the mm or shmem object */
+	u32 parent_id;		/* of an address space: that of the parent process, or 0 */
 	struct mm_struct *mm;	/* of an address space, else NULL */
 	struct xarray *pages;	/* of shared memory: copied pages by index, else NULL */
 	u64 nr_pages;
@@ -501,6 +506,7 @@ enum cr_barrier {
  * @task_wait: parked and restored tasks wait here
  * @objref: checkpoint: pointer to id
  * @nr_objects: checkpoint: highest object id
+ * @nr_anon: checkpoint: highest cr_img_vma.anon_id
  * @nr_records: restart: entries of @recs
  * @snaps: &struct cr_snap, in the order of their ids
  * @snap_ids: the same by id
@@ -563,6 +569,7 @@ struct cr_ctx {
 	/* checkpoint */
 	struct cr_objref objref;
 	u32 nr_objects;
+	u32 nr_anon;
 	u32 nr_records;
 	struct list_head snaps;
 	struct rb_root snap_ids;
@@ -658,6 +665,7 @@ void cr_itimer_read(struct task_struct *task, struct cr_img_itimer *img);
 int cr_snap_mm(struct cr_ctx *ctx, struct mm_struct *mm, u32 id);
 int cr_snap_shmem(struct cr_ctx *ctx, struct inode *inode, u32 id);
 struct cr_snap *cr_snap_find(struct cr_ctx *from, u32 id);
+void cr_snap_set_parent(struct cr_ctx *ctx, u32 id, struct cr_task *parent);
 void cr_snaps_free(struct cr_ctx *ctx);
 u64 cr_snaps_pages(struct cr_ctx *ctx);
 bool cr_shmem_is_anon(struct file *file);	/* shared anonymous memory? */
@@ -707,6 +715,14 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter);
  */
 int cr_fill_pages(struct cr_ctx *ctx, struct cr_in *in, u32 id,
 		  const struct cr_img_pages *pg);
+
+/*
+ * Caller of restart() from an image. Before the first page: makes it possible
+ * that mappings share pages. Then: @ref was read, nothing of it was checked;
+ * lets address space @id share its pages.
+ */
+int cr_kin_connect(struct cr_ctx *ctx);
+int cr_kin_share(struct cr_ctx *ctx, u32 id, const struct cr_img_pages_ref *ref);
 
 /* Caller of restart() from memory: what cr_mm_restore() has not brought back. */
 int cr_fill_from_memory(struct cr_ctx *ctx);

@@ -26,6 +26,7 @@
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/pkeys.h>
+#include <linux/rmap.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include <linux/secretmem.h>
@@ -356,6 +357,8 @@ static int dump_vmas(struct cr_ctx *ctx, struct mm_struct *mm, u32 id, u32 name_
 			img->file_id = cr_obj_id(ctx, type, obj);
 		if (anon_vma_name(vma))
 			img->name_id = name_id++;
+		if (img->flags & CR_IMG_VMA_HAS_ANON)
+			img->anon_id = cr_anon_id(ctx, vma->anon_vma->root);
 		cr_rec_put(ctx, img, sizeof(*img));
 	}
 	return 0;
@@ -458,7 +461,7 @@ static int dump_locked(struct cr_ctx *ctx, struct mm_struct *mm, u32 id)
 			       mm_pid(ctx, mm));
 	}
 	cr_rec_put(ctx, img, sizeof(*img));
-	return dump_vmas(ctx, mm, id, name_id);
+	return dump_vmas(ctx, mm, id, name_id) ?: ctx->err;
 }
 
 int cr_mm_dump(struct cr_ctx *ctx, void *obj, u32 id)

@@ -9,6 +9,7 @@
 #include <uapi/linux/checkpoint.h>
 
 struct cr_ctx;
+struct cr_rec;
 struct cr_task;
 
 /* A flag of the format and the VM_* flag it stands for. */
@@ -36,6 +37,16 @@ extern const struct cr_membarrier cr_membarriers[];
 
 int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
 		const struct cr_img_vma *img);
+
+/*
+ * fill.c: are @nr_pages at @start in mappings that the image has declared to own
+ * pages? @start is aligned, the rest any numbers. Tells why not.
+ */
+int cr_fill_check_range(struct cr_ctx *ctx, const struct cr_rec *head, u64 start,
+			u32 nr_pages);
+
+/* The entry for @addr, with all tables above it made. Under mmap_lock. */
+pmd_t *cr_make_pmd(struct mm_struct *mm, unsigned long addr);
 
 bool cr_mm_in_tree(struct cr_ctx *ctx, struct mm_struct *mm);
 

@@ -242,6 +242,10 @@ int cr_vma_check(struct cr_ctx *ctx, const struct cr_rec *rec)
 	if (!vma_flags_ok(vma))
 		return cr_fail(ctx, -EINVAL, "record %u: mapping with flags 0x%x",
 			       rec->index, vma->flags);
+	if (!vma->anon_id != !(vma->flags & CR_IMG_VMA_HAS_ANON) ||
+	    vma->anon_id > ctx->nr_records || vma->reserved)
+		return cr_fail(ctx, -EINVAL, "record %u: mapping with flags 0x%x, anon_id %u",
+			       rec->index, vma->flags, vma->anon_id);
 	if (check_kind(ctx, rec))
 		return ctx->err;
 	return check_name(ctx, rec, vma->name_id);

@@ -146,6 +146,25 @@ u32 cr_obj_dump(struct cr_ctx *ctx, u32 type, void *obj)
 }
 
 /**
+ * cr_anon_id() - number of the mappings that may share pages copy on write
+ * @ctx: the checkpoint
+ * @root: root of the anon_vmas of a mapping; fork() and a split keep it
+ *
+ * Return: 1 and up, in the order in which they are met; 0 with the error in
+ * ctx->err.
+ */
+u32 cr_anon_id(struct cr_ctx *ctx, const struct anon_vma *root)
+{
+	u32 id = cr_obj_id(ctx, CR_IMG_VMA, root);
+
+	if (id)
+		return id;
+	if (objref_add(ctx, CR_IMG_VMA, root, ctx->nr_anon + 1))
+		return 0;
+	return ++ctx->nr_anon;
+}
+
+/**
  * cr_obj_peek() - what has been made for an id
  * @ctx: the restart
  * @id: checked object id

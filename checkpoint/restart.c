@@ -318,48 +318,69 @@ static void task_restore(struct callback_head *work)
 	set_notify_signal(current);
 }
 
+/* What stands behind the metadata. */
+struct page_rec {
+	struct cr_img_rec rec;
+	union {
+		struct cr_img_pages pages;
+		struct cr_img_pages_ref ref;
+		struct cr_img_end end;
+	};
+};
+
+static int read_page_rec(struct cr_ctx *ctx, struct cr_in *in, struct page_rec *r)
+{
+	u32 len;
+
+	if (cr_in_bytes(ctx, in, &r->rec, sizeof(r->rec)))
+		return ctx->err;
+	switch (r->rec.type) {
+	case CR_IMG_PAGES:
+		len = sizeof(r->pages);
+		break;
+	case CR_IMG_PAGES_REF:
+		len = sizeof(r->ref);
+		break;
+	case CR_IMG_END:
+		len = sizeof(r->end);
+		break;
+	default:
+		return cr_fail(ctx, -EINVAL, "record of type %u among the pages",
+			       r->rec.type);
+	}
+	if (r->rec.len != len)
+		return cr_fail(ctx, -EINVAL, "page record of %u bytes", r->rec.len);
+	if (cr_in_bytes(ctx, in, &r->pages, len))
+		return ctx->err;
+	if (cr_rec_crc(&r->rec, &r->pages) != r->rec.crc)
+		return cr_fail(ctx, -EBADMSG, "page record: bad checksum");
+	return 0;
+}
+
 static int read_pages(struct cr_ctx *ctx, struct cr_in *in)
 {
-	struct {
-		struct cr_img_rec rec;
-		union {
-			struct cr_img_pages pages;
-			struct cr_img_end end;
-		};
-	} r;
+	struct page_rec r;
 	u64 nr_pages = 0;
 
+	if (cr_kin_connect(ctx))
+		return ctx->err;
 	for (;;) {
-		u64 before = in->bytes;
-		u32 len;
-
-		if (cr_in_bytes(ctx, in, &r.rec, sizeof(r.rec)))
+		if (read_page_rec(ctx, in, &r))
 			return ctx->err;
-		if (r.rec.type != CR_IMG_PAGES && r.rec.type != CR_IMG_END)
-			return cr_fail(ctx, -EINVAL, "record of type %u among the pages",
-				       r.rec.type);
-		len = r.rec.type == CR_IMG_PAGES ? sizeof(r.pages) : sizeof(r.end);
-		if (r.rec.len != len)
-			return cr_fail(ctx, -EINVAL, "page record of %u bytes", r.rec.len);
-		if (cr_in_bytes(ctx, in, &r.pages, len))
-			return ctx->err;
-		if (cr_rec_crc(&r.rec, &r.pages) != r.rec.crc)
-			return cr_fail(ctx, -EBADMSG, "page record: bad checksum");
-		if (r.rec.type == CR_IMG_END) {
-			if (r.rec.id || r.end.nr_pages != nr_pages ||
-			    r.end.total_bytes != before + sizeof(r.rec) + len ||
-			    memcmp(r.end.uuid, ctx->hdr.uuid, sizeof(r.end.uuid)))
-				return cr_fail(ctx, -EINVAL, "trailer is of another image");
+		if (r.rec.type == CR_IMG_END)
 			break;
+		if (r.rec.type == CR_IMG_PAGES_REF) {
+			if (cr_kin_share(ctx, r.rec.id, &r.ref))
+				return ctx->err;
+			continue;
 		}
-		if (!r.pages.nr_pages || r.pages.nr_pages > CR_PAGES_RUN_MAX ||
-		    !PAGE_ALIGNED(r.pages.start))
-			return cr_fail(ctx, -EINVAL, "%u pages at 0x%llx in one record",
-				       r.pages.nr_pages, r.pages.start);
 		if (cr_fill_pages(ctx, in, r.rec.id, &r.pages))
 			return ctx->err;
 		nr_pages += r.pages.nr_pages;
 	}
+	if (r.rec.id || r.end.nr_pages != nr_pages || r.end.total_bytes != in->bytes ||
+	    memcmp(r.end.uuid, ctx->hdr.uuid, sizeof(r.end.uuid)))
+		return cr_fail(ctx, -EINVAL, "trailer is of another image");
 	ctx->report.pages = nr_pages;
 	ctx->report.bytes = in->bytes;
 	return 0;

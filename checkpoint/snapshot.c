@@ -86,6 +86,21 @@ int cr_snap_mm(struct cr_ctx *ctx, struct mm_struct *mm, u32 id)
 		       cr_where(ctx), mm->total_vm >> (20 - PAGE_SHIFT));
 }
 
+/**
+ * cr_snap_set_parent() - tell what process the memory was probably forked from
+ * @ctx: the checkpoint
+ * @id: address space of which there is a snapshot
+ * @parent: leader of the parent process, or NULL
+ */
+void cr_snap_set_parent(struct cr_ctx *ctx, u32 id, struct cr_task *parent)
+{
+	struct cr_snap *snap = cr_snap_find(ctx, id);
+
+	/* only a pointer to look up: it is not used as an address space */
+	if (snap && parent)
+		snap->parent_id = cr_obj_id(ctx, CR_IMG_MM, READ_ONCE(parent->task->mm));
+}
+
 /* Copy the page of @mapping at @index, which is present or in swap. */
 static int copy_shmem_page(struct cr_snap *snap, struct address_space *mapping,
 			   pgoff_t index)

@@ -128,6 +128,8 @@ static int dump_shared(struct cr_ctx *ctx, struct cr_task *t, struct cr_img_proc
 		cr_set_where(ctx, "pid %d", t->tid);
 		img->mm_id = cr_obj_dump(ctx, CR_IMG_MM, mm);
 		if (img->mm_id)
+			cr_snap_set_parent(ctx, img->mm_id, t->parent);
+		if (img->mm_id)
 			img->files_id = cr_obj_dump(ctx, CR_IMG_FILES, files);
 		if (img->files_id)
 			img->fs_id = cr_obj_dump(ctx, CR_IMG_FS, fs);

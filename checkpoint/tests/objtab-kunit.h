@@ -11,6 +11,7 @@ static bool wants_row(enum cr_img_type type)
 	switch (type) {
 	case CR_IMG_NONE:
 	case CR_IMG_PAGES:
+	case CR_IMG_PAGES_REF:
 	case CR_IMG_END:
 		return false;
 	case CR_IMG_STRING:
@@ -55,6 +56,7 @@ static void objtab_test_complete(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, !!cr_obj_ops(type), wants_row(type),
 				    "type %u", type);
 	KUNIT_EXPECT_NULL(test, cr_obj_ops(CR_IMG_PAGES));
+	KUNIT_EXPECT_NULL(test, cr_obj_ops(CR_IMG_PAGES_REF));
 	KUNIT_EXPECT_NULL(test, cr_obj_ops(CR_IMG_END));
 	KUNIT_EXPECT_NULL(test, cr_obj_ops(ARRAY_SIZE(cr_obj_table)));
 	KUNIT_EXPECT_NULL(test, cr_obj_ops(U32_MAX));

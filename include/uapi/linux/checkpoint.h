@@ -56,7 +56,7 @@
 
 /* "CRIMAGE\0" read as a little-endian number. */
 #define CR_IMG_MAGIC			0x004547414d495243ULL
-#define CR_IMG_REVISION			1
+#define CR_IMG_REVISION			2
 
 /* cr_img_header.arch: the ELF machine number. */
 #define CR_IMG_ARCH_X86_64		62
@@ -147,6 +147,7 @@ struct cr_img_rec {
  * @CR_IMG_PIPE_DATA: bytes of one pipe buffer, part of a pipe, in order
  * @CR_IMG_EPOLL_ITEM: &struct cr_img_epoll_item, part of an epoll file
  * @CR_IMG_PAGES: &struct cr_img_pages, followed by the pages
+ * @CR_IMG_PAGES_REF: &struct cr_img_pages_ref, among those
  * @CR_IMG_END: &struct cr_img_end, the last record
  */
 enum cr_img_type {
@@ -187,6 +188,7 @@ enum cr_img_type {
 
 	CR_IMG_PAGES			= 96,
 	CR_IMG_END			= 97,
+	CR_IMG_PAGES_REF		= 98,
 };
 
 /* cr_img_process.flags */
@@ -572,6 +574,10 @@ enum cr_img_vma_kind {
  * @flags: CR_IMG_VMA_*
  * @file_id: file or shared memory object, 0 if none
  * @name_id: string given with prctl(PR_SET_VMA_ANON_NAME), 0 if none
+ * @anon_id: 0 without CR_IMG_VMA_HAS_ANON; else mappings with the same number, of
+ *           whatever address space, may share pages copy on write, having been
+ *           one before a fork() or a split
+ * @reserved: zero
  */
 struct cr_img_vma {
 	__u64 start;
@@ -581,6 +587,8 @@ struct cr_img_vma {
 	__u32 flags;
 	__u32 file_id;
 	__u32 name_id;
+	__u32 anon_id;
+	__u32 reserved;
 };
 
 /**
@@ -869,8 +877,22 @@ struct cr_img_pages {
 };
 
 /**
+ * struct cr_img_pages_ref - pages that another address space has as well
+ * @start: address in bytes, the same in both
+ * @nr_pages: 1 .. 512
+ * @from_id: address space that stands before this one in the image; what it has
+ *           at @start is shared copy on write; what it does not have there, as
+ *           pages that are all zero, is not had here either
+ */
+struct cr_img_pages_ref {
+	__u64 start;
+	__u32 nr_pages;
+	__u32 from_id;
+};
+
+/**
  * struct cr_img_end - the trailer; an image without it is not complete
- * @nr_pages: pages in the image
+ * @nr_pages: pages in the image, each counted once
  * @total_bytes: of the image, with this record
  * @uuid: that of the header
  */
