@@ -9,11 +9,12 @@
 
 #include "cr_selftest.h"
 
-#define SWAP_FILE	"swap"
+/* Not where the tests run: that may be tmpfs, which cannot have swap space. */
+#define SWAP_FILE	"/var/tmp/checkpoint-swap"
 #define SWAP_PAGES	8192
 #define SWAP_PAGE	4096
 
-/* Swap space in the current directory; false if it cannot be used for that. */
+/* Swap space; false if there can be none. */
 static inline bool swap_begin(struct __test_metadata *_metadata)
 {
 	unsigned int head[3] = { 1, SWAP_PAGES - 1, 0 };
@@ -21,7 +22,8 @@ static inline bool swap_begin(struct __test_metadata *_metadata)
 	int fd, i;
 
 	fd = open(SWAP_FILE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	ASSERT_LE(0, fd);
+	if (fd < 0)
+		return false;
 	memset(page, 0, SWAP_PAGE);
 	for (i = 0; i < SWAP_PAGES; i++)
 		ASSERT_EQ((ssize_t)SWAP_PAGE, write(fd, page, SWAP_PAGE));
