@@ -301,7 +301,7 @@ static void settle(struct cr_ctx *ctx)
 {
 	ctx->report.tasks = ctx->nr_tasks;
 	ctx->report.objects = ctx->nr_objects;
-	ctx->report.meta_bytes = ctx->hb.used;
+	ctx->report.meta_bytes = cr_hbuf_used(&ctx->hb);
 	/* what was written already has been counted, without what is shared */
 	if (!(ctx->flags & CHECKPOINT_KILL))
 		ctx->report.pages = cr_snaps_pages(ctx);

@@ -10,8 +10,11 @@
  * room can shrink when it is put as long as nothing behind it was committed,
  * and can be given back whole at any time; then what was nested in it goes too.
  *
- * What is handed out is zero. A chunk is zeroed when it is allocated, and what
- * is given back when that happens, so a record costs no memset().
+ * What is handed out is zero. A chunk is zeroed some records ahead, and what is
+ * given back when that happens, so a small record costs no memset() of its own.
+ *
+ * The common case, a room that fits and is committed whole, is inline in
+ * internal.h: two pointers are moved, and the room is noted.
  *
  * Locking: none of its own. One context fills a buffer.
  */
@@ -19,13 +22,15 @@
 #include <linux/kasan.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include "internal.h"
 
-#define CR_HBUF_ALIGN	8
+/* Zeroed at a time: what is filled soon is in the cache then. */
+#define CLEAN_STEP	SZ_4K
 
 /*
  * What is not handed out is poisoned, so a use of room that was given back is
@@ -48,8 +53,9 @@ static struct cr_hbuf_chunk *chunk_alloc(size_t size)
 		chunk = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return NULL;
-	memset(chunk, 0, bytes);
 	chunk->size = size;
+	chunk->used = 0;
+	chunk->clean = 0;
 	hbuf_poison(chunk->data, size);
 	return chunk;
 }
@@ -83,16 +89,24 @@ void cr_hbuf_free(struct cr_hbuf *hb)
 	cr_hbuf_init(hb, hb->cap);
 }
 
+/* Room that needs no more than to be taken: none when there is an error. */
+static void hbuf_set_end(struct cr_hbuf *hb)
+{
+	hb->end = hb->err || !hb->cur ? hb->pos : hb->cur->data + hb->cur->clean;
+}
+
 static int hbuf_fail(struct cr_hbuf *hb, int err)
 {
 	if (!hb->err)
 		hb->err = err;
+	hbuf_set_end(hb);
 	return hb->err;
 }
 
-static u32 chunk_room(const struct cr_hbuf_chunk *chunk)
+/* What is left in the current chunk. */
+static size_t hbuf_room(const struct cr_hbuf *hb)
 {
-	return chunk->size - chunk->used;
+	return hb->cur ? hb->cur->size - cr_hbuf_chunk_used(hb, hb->cur) : 0;
 }
 
 /* Put a new chunk that holds at least @len behind the current one. */
@@ -144,7 +158,7 @@ int cr_hbuf_reserve(struct cr_hbuf *hb, size_t len)
 	if (len > hb->cap)
 		return hbuf_fail(hb, -E2BIG);
 	len = ALIGN(len, CR_HBUF_ALIGN);
-	if (hb->cur && chunk_room(hb->cur) >= len)
+	if (hbuf_room(hb) >= len)
 		return 0;
 	next = next_chunk(hb);
 	if (next && next->size >= len)
@@ -152,31 +166,51 @@ int cr_hbuf_reserve(struct cr_hbuf *hb, size_t len)
 	return hbuf_grow(hb, len);
 }
 
-/* Go on in the next chunk. Out of line: this is once in thousands of records. */
-static noinline int hbuf_advance(struct cr_hbuf *hb, size_t len)
+/* Go on in the next chunk. */
+static int hbuf_advance(struct cr_hbuf *hb, size_t size)
 {
-	int err = cr_hbuf_reserve(hb, len);
+	int err = cr_hbuf_reserve(hb, size);
 
-	if (!err)
-		hb->cur = next_chunk(hb);
-	return err;
+	if (err)
+		return err;
+	if (hb->cur) {
+		hb->cur->used = cr_hbuf_chunk_used(hb, hb->cur);
+		hb->before += hb->cur->used;
+	}
+	hb->cur = next_chunk(hb);
+	hb->pos = hb->cur->data;
+	hbuf_set_end(hb);
+	return 0;
+}
+
+/* The current chunk has room for @size bytes: let that, and more, be zero. */
+static void hbuf_clean(struct cr_hbuf *hb, size_t size)
+{
+	struct cr_hbuf_chunk *chunk = hb->cur;
+	u8 *from = chunk->data + chunk->clean;
+	size_t clean = cr_hbuf_chunk_used(hb, chunk) + max_t(size_t, size, CLEAN_STEP);
+
+	clean = min_t(size_t, clean, chunk->size);
+	kasan_unpoison_range(from, clean - chunk->clean);
+	memset(from, 0, clean - chunk->clean);
+	hbuf_poison(from, clean - chunk->clean);
+	chunk->clean = clean;
+	hbuf_set_end(hb);
 }
 
 /**
- * cr_hbuf_get() - room in the image
+ * cr_hbuf_get_slow() - what cr_hbuf_get() cannot do at once
  * @hb: the buffer
- * @len: bytes, at least 1; the room is a multiple of 8 and aligned to 8
+ * @len: bytes
  *
- * The room is zeroed. It belongs to the caller until cr_hbuf_put().
+ * Out of line: this is once in many records, or wrong use.
  *
- * Context: May sleep, unless cr_hbuf_reserve() was called for it.
- * Return: The room; NULL on error, which is then in hb->err and stays there:
- * -ENOMEM, -E2BIG, or -EINVAL for wrong use.
+ * Context: As cr_hbuf_get().
+ * Return: As cr_hbuf_get().
  */
-void *cr_hbuf_get(struct cr_hbuf *hb, size_t len)
+void *cr_hbuf_get_slow(struct cr_hbuf *hb, size_t len)
 {
-	struct cr_hbuf_open *open;
-	void *room;
+	size_t size = ALIGN(len, CR_HBUF_ALIGN);
 
 	if (hb->err)
 		return NULL;
@@ -184,78 +218,74 @@ void *cr_hbuf_get(struct cr_hbuf *hb, size_t len)
 		hbuf_fail(hb, -EINVAL);
 		return NULL;
 	}
-	len = ALIGN(len, CR_HBUF_ALIGN);
-	if (unlikely(!hb->cur || chunk_room(hb->cur) < len) && hbuf_advance(hb, len))
+	if (hbuf_room(hb) < size && hbuf_advance(hb, size))
 		return NULL;
-
-	open = &hb->open[hb->depth++];
-	open->chunk = hb->cur;
-	open->offset = hb->cur->used;
-	open->len = len;
-	room = hb->cur->data + open->offset;
-	hb->cur->used += len;
-	hb->used += len;
-	kasan_unpoison_range(room, len);
-	return room;
+	if (hb->end - hb->pos < size)
+		hbuf_clean(hb, size);
+	return cr_hbuf_take(hb, size);
 }
 
-/* Take back what was handed out of @chunk from @offset on. */
-static void chunk_truncate(struct cr_hbuf *hb, struct cr_hbuf_chunk *chunk, u32 offset)
+/* Give back what was handed out of the current chunk from @to on. */
+static void chunk_truncate(struct cr_hbuf *hb, u8 *to)
 {
-	u32 len = chunk->used - offset;
-
-	memset(chunk->data + offset, 0, len);
-	hbuf_poison(chunk->data + offset, len);
-	chunk->used = offset;
-	hb->used -= len;
+	memset(to, 0, hb->pos - to);
+	hbuf_poison(to, hb->pos - to);
+	hb->pos = to;
 }
 
-/* Give back everything from @offset in @chunk on. */
-static void hbuf_truncate(struct cr_hbuf *hb, struct cr_hbuf_chunk *chunk, u32 offset)
+static bool chunk_is_first(const struct cr_hbuf *hb)
 {
-	while (hb->cur != chunk) {
-		chunk_truncate(hb, hb->cur, 0);
-		hb->cur = list_prev_entry(hb->cur, list);
+	return list_is_first(&hb->cur->list, &hb->chunks);
+}
+
+/* Nothing is left in the current chunk: go on in the one before it. */
+static void hbuf_step_back(struct cr_hbuf *hb)
+{
+	hb->cur = list_prev_entry(hb->cur, list);
+	hb->pos = hb->cur->data + hb->cur->used;
+	hb->before -= hb->cur->used;
+}
+
+/* Give back everything from @to on. */
+static void hbuf_truncate(struct cr_hbuf *hb, u8 *to)
+{
+	while ((size_t)(to - hb->cur->data) >= hb->cur->size) {
+		chunk_truncate(hb, hb->cur->data);
+		hbuf_step_back(hb);
 	}
-	chunk_truncate(hb, chunk, offset);
+	chunk_truncate(hb, to);
+	/* else an outer room that ends in that chunk would not look like the last */
+	if (to == hb->cur->data && !chunk_is_first(hb))
+		hbuf_step_back(hb);
+	hbuf_set_end(hb);
 }
 
 /**
- * cr_hbuf_put() - commit or give back the innermost room
+ * cr_hbuf_put_slow() - what is not the common case of cr_hbuf_put()
  * @hb: the buffer
  * @room: what cr_hbuf_get() returned; NULL is ignored
- * @used: bytes to commit, rounded up to 8; 0 gives all of it back, together
- *        with everything that was committed behind it
- *
- * After an inner room was committed the outer one can be committed only whole.
- * Anything but the innermost room, or a wrong size, warns and sets the sticky
- * error -EINVAL.
+ * @used: bytes to commit
  *
  * Context: Any.
  */
-void cr_hbuf_put(struct cr_hbuf *hb, void *room, size_t used)
+void cr_hbuf_put_slow(struct cr_hbuf *hb, void *room, size_t used)
 {
 	struct cr_hbuf_open *open;
-	bool last;
+	size_t size = ALIGN(used, CR_HBUF_ALIGN);
 
 	if (!room)
 		return;
-	open = &hb->open[hb->depth - 1];
-	used = ALIGN(used, CR_HBUF_ALIGN);
-	if (WARN_ON_ONCE(!hb->depth || room != open->chunk->data + open->offset ||
-			 used > open->len)) {
+	open = hb->depth ? &hb->open[hb->depth - 1] : NULL;
+	if (WARN_ON_ONCE(!open || room != open->room || used > open->end - open->room)) {
 		hbuf_fail(hb, -EINVAL);
 		return;
 	}
 	hb->depth--;
-	if (likely(used == open->len))
-		return;
-	last = hb->cur == open->chunk && hb->cur->used == open->offset + open->len;
-	if (WARN_ON_ONCE(used && !last)) {
+	if (WARN_ON_ONCE(size && hb->pos != open->end)) {
 		hbuf_fail(hb, -EINVAL);
 		return;
 	}
-	hbuf_truncate(hb, open->chunk, open->offset + used);
+	hbuf_truncate(hb, room + size);
 }
 
 #include "tests/hbuf-kunit.h"

@@ -239,7 +239,7 @@ struct cr_img_rec *cr_rec_next(struct cr_hbuf *hb, struct cr_hbuf_pos *pos)
 		return NULL;
 	if (!pos->chunk)
 		pos->chunk = list_first_entry(&hb->chunks, struct cr_hbuf_chunk, list);
-	while (pos->offset == pos->chunk->used) {
+	while (pos->offset == cr_hbuf_chunk_used(hb, pos->chunk)) {
 		if (pos->chunk == hb->cur)
 			return NULL;
 		pos->chunk = list_next_entry(pos->chunk, list);
@@ -272,7 +272,7 @@ int cr_image_seal(struct cr_ctx *ctx)
 	hdr->nr_objects = ctx->nr_objects;
 	hdr->time_ns = ctx->time_ns;
 	hdr->monotonic_ns = ctx->monotonic_ns;
-	hdr->meta_bytes = ctx->hb.used;
+	hdr->meta_bytes = cr_hbuf_used(&ctx->hb);
 	generate_random_uuid(hdr->uuid);
 	return 0;
 }
@@ -298,7 +298,7 @@ static int write_meta(struct cr_ctx *ctx, struct cr_out *out)
 	int err;
 
 	list_for_each_entry(chunk, &ctx->hb.chunks, list) {
-		err = cr_out_bytes(out, chunk->data, chunk->used);
+		err = cr_out_bytes(out, chunk->data, cr_hbuf_chunk_used(&ctx->hb, chunk));
 		if (err || chunk == ctx->hb.cur)
 			return err;
 	}

@@ -18,11 +18,11 @@ static void hbuf_test_get_put(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)a, 8));
 	KUNIT_EXPECT_NULL(test, memchr_inv(a, 0, 16));
-	KUNIT_EXPECT_EQ(test, hb.used, 16);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 16);
 	KUNIT_EXPECT_EQ(test, hb.depth, 1);
 	memset(a, 0xff, 16);
 	cr_hbuf_put(&hb, a, 13);
-	KUNIT_EXPECT_EQ(test, hb.used, 16);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 16);
 	KUNIT_EXPECT_EQ(test, hb.depth, 0);
 
 	b = cr_hbuf_get(&hb, 8);
@@ -33,7 +33,7 @@ static void hbuf_test_get_put(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hb.err, 0);
 
 	cr_hbuf_free(&hb);
-	KUNIT_EXPECT_EQ(test, hb.used, 0);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 0);
 	KUNIT_EXPECT_EQ(test, hb.allocated, 0);
 	KUNIT_EXPECT_NOT_NULL(test, cr_hbuf_get(&hb, 1));
 	cr_hbuf_free(&hb);
@@ -49,14 +49,14 @@ static void hbuf_test_shrink(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	memset(a, 0xff, 1000);
 	cr_hbuf_put(&hb, a, 20);
-	KUNIT_EXPECT_EQ(test, hb.used, 24);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 24);
 
 	/* What was given back comes again, zeroed. */
 	b = cr_hbuf_get(&hb, 1000);
 	KUNIT_ASSERT_PTR_EQ(test, b, a + 24);
 	KUNIT_EXPECT_NULL(test, memchr_inv(b, 0, 1000));
 	cr_hbuf_put(&hb, b, 0);
-	KUNIT_EXPECT_EQ(test, hb.used, 24);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 24);
 	cr_hbuf_free(&hb);
 }
 
@@ -79,7 +79,7 @@ static void hbuf_test_nesting(struct kunit *test)
 		cr_hbuf_put(&hb, room[i], 64);
 	}
 	KUNIT_EXPECT_EQ(test, hb.err, 0);
-	KUNIT_EXPECT_EQ(test, hb.used, 64 * CR_HBUF_NEST);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 64 * CR_HBUF_NEST);
 	cr_hbuf_free(&hb);
 }
 
@@ -102,7 +102,7 @@ static void hbuf_test_give_back(struct kunit *test)
 	}
 	allocated = hb.allocated;
 	cr_hbuf_put(&hb, outer, 0);
-	KUNIT_EXPECT_EQ(test, hb.used, 40);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 40);
 	KUNIT_EXPECT_EQ(test, hb.err, 0);
 
 	/* The chunks are kept and used again. */
@@ -110,6 +110,75 @@ static void hbuf_test_give_back(struct kunit *test)
 	for (i = 0; i < 2; i++)
 		cr_hbuf_get(&hb, CR_HBUF_CHUNK / 3);
 	KUNIT_EXPECT_EQ(test, hb.allocated, allocated);
+	cr_hbuf_free(&hb);
+}
+
+/*
+ * An inner room did not fit into the chunk and was given back: the outer one is
+ * the last again and may shrink.
+ */
+static void hbuf_test_inner_dropped(struct kunit *test)
+{
+	struct cr_hbuf hb;
+	u8 *outer, *inner;
+
+	cr_hbuf_init(&hb, SZ_1M);
+	outer = cr_hbuf_get(&hb, CR_HBUF_CHUNK - 200);
+	KUNIT_ASSERT_NOT_NULL(test, outer);
+	inner = cr_hbuf_get(&hb, 1000);
+	KUNIT_ASSERT_NOT_NULL(test, inner);
+	KUNIT_ASSERT_PTR_NE(test, inner, outer + CR_HBUF_CHUNK - 200);
+	memset(inner, 0xff, 1000);
+	cr_hbuf_put(&hb, inner, 0);
+	cr_hbuf_put(&hb, outer, 64);
+	KUNIT_EXPECT_EQ(test, hb.err, 0);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), 64);
+
+	/* The next one goes where there is room, and the spare comes again, zeroed. */
+	KUNIT_EXPECT_PTR_EQ(test, cr_hbuf_get(&hb, CR_HBUF_CHUNK / 2), outer + 64);
+	KUNIT_EXPECT_PTR_EQ(test, cr_hbuf_get(&hb, CR_HBUF_CHUNK / 2 + 1000), inner);
+	KUNIT_EXPECT_NULL(test, memchr_inv(inner, 0, CR_HBUF_CHUNK / 2 + 1000));
+	cr_hbuf_free(&hb);
+}
+
+/* Rooms of all sizes, each given back and taken again: always zero, never lost. */
+static void hbuf_test_always_zero(struct kunit *test)
+{
+	struct cr_hbuf hb;
+	size_t len, sum = 0;
+
+	cr_hbuf_init(&hb, SZ_64M);
+	for (len = 1; len < 3 * SZ_4K; len = len * 9 / 8 + 1) {
+		u8 *room = cr_hbuf_get(&hb, len);
+
+		KUNIT_ASSERT_NOT_NULL(test, room);
+		KUNIT_EXPECT_NULL(test, memchr_inv(room, 0, len));
+		memset(room, 0xff, len);
+		cr_hbuf_put(&hb, room, 0);
+		room = cr_hbuf_get(&hb, len);
+		KUNIT_ASSERT_NOT_NULL(test, room);
+		KUNIT_EXPECT_NULL(test, memchr_inv(room, 0, len));
+		memset(room, 0xff, len);
+		cr_hbuf_put(&hb, room, len);
+		sum += ALIGN(len, 8);
+		KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), sum);
+	}
+	cr_hbuf_free(&hb);
+}
+
+/* After an error nothing is handed out, also of what was given back since. */
+static void hbuf_test_sticky(struct kunit *test)
+{
+	struct cr_hbuf hb;
+	void *room;
+
+	cr_hbuf_init(&hb, SZ_1M);
+	room = cr_hbuf_get(&hb, 1000);
+	KUNIT_ASSERT_NOT_NULL(test, room);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_reserve(&hb, SZ_2M), -E2BIG);
+	cr_hbuf_put(&hb, room, 0);
+	KUNIT_EXPECT_NULL(test, cr_hbuf_get(&hb, 8));
+	KUNIT_EXPECT_EQ(test, hb.err, -E2BIG);
 	cr_hbuf_free(&hb);
 }
 
@@ -129,7 +198,7 @@ static void hbuf_test_large(struct kunit *test)
 	small = cr_hbuf_get(&hb, 8);
 	KUNIT_EXPECT_NOT_NULL(test, small);
 	cr_hbuf_put(&hb, small, 8);
-	KUNIT_EXPECT_EQ(test, hb.used, CR_REC_MAX + 16);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), CR_REC_MAX + 16);
 	cr_hbuf_free(&hb);
 }
 
@@ -184,6 +253,9 @@ static struct kunit_case hbuf_test_cases[] = {
 	KUNIT_CASE(hbuf_test_shrink),
 	KUNIT_CASE(hbuf_test_nesting),
 	KUNIT_CASE(hbuf_test_give_back),
+	KUNIT_CASE(hbuf_test_inner_dropped),
+	KUNIT_CASE(hbuf_test_always_zero),
+	KUNIT_CASE(hbuf_test_sticky),
 	KUNIT_CASE(hbuf_test_large),
 	KUNIT_CASE(hbuf_test_reserve),
 	KUNIT_CASE(hbuf_test_cap),

@@ -86,7 +86,7 @@ static void image_test_drop(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, cr_rec_add(ctx, CR_IMG_STRING, 2, "inner", 5), 0);
 	cr_rec_drop(ctx, outer);
 	KUNIT_EXPECT_NULL(test, cr_rec_next(&ctx->hb, &pos));
-	KUNIT_EXPECT_EQ(test, ctx->hb.used, 0);
+	KUNIT_EXPECT_EQ(test, cr_hbuf_used(&ctx->hb), 0);
 }
 
 /* A row's bounds are kept when writing, too; the reason is told. */
