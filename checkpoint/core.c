@@ -240,6 +240,14 @@ void cr_pos_unlock(struct file *file)
 		mutex_unlock(&file->f_pos_lock);
 }
 
+/* Does it stay when the machine goes down? */
+static bool is_storage(struct file *file)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	return (S_ISREG(mode) || S_ISBLK(mode)) && file->f_op->fsync;
+}
+
 static int phase_flush(struct cr_ctx *ctx, struct file *file)
 {
 	struct cr_out out = { .file = file };
@@ -249,7 +257,7 @@ static int phase_flush(struct cr_ctx *ctx, struct file *file)
 	err = cr_image_write(ctx, &out);
 	cr_pos_unlock(file);
 	/* the tree dies for this image: it must be safe first */
-	if (!err && (ctx->flags & CHECKPOINT_KILL) && S_ISREG(file_inode(file)->i_mode))
+	if (!err && (ctx->flags & CHECKPOINT_KILL) && is_storage(file))
 		err = vfs_fsync(file, 0);
 	if (err)
 		cr_fail(ctx, err, "the image cannot be written: error %d after %llu bytes",
@@ -319,6 +327,8 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
 {
 	int err;
 
+	if (file && cr_out_check(ctx, file))
+		return ctx->err;
 	err = phase_prepare(ctx, pid);
 	if (!err)
 		err = cr_store_reserve(ctx);
@@ -390,7 +400,7 @@ long cr_do_write(int crid, struct file *file, unsigned long flags)
 	ctx->report.reason[0] = 0;
 	ctx->report.phase_ns[CR_PHASE_FLUSH] = 0;
 	ctx->phase_start_ns = ktime_get_ns();
-	ret = phase_flush(ctx, file);
+	ret = cr_out_check(ctx, file) ?: phase_flush(ctx, file);
 	cr_phase_end(ctx, CR_PHASE_FLUSH);
 	if (!ret) {
 		ret = crid;

@@ -268,7 +268,7 @@ static int fault_in(struct run *r, struct mm_struct *mm)
 		if (n <= 0)
 			return cr_fail(r->ctx, n ?: -EFAULT,
 				       "no memory for pages at 0x%llx: error %ld",
-				       r->start, n);
+				       r->start, -n);
 		r->nr += n;
 	}
 	return 0;
@@ -388,7 +388,7 @@ static int map_fresh(struct run *r, struct mm_struct *mm)
 	mmap_read_unlock(mm);
 	if (err)
 		return cr_fail(r->ctx, err, "no memory for pages at 0x%llx: error %d",
-			       r->start, err);
+			       r->start, -err);
 	return 0;
 }
 

@@ -178,7 +178,7 @@ static int gather_absent(struct batch *b, struct mm_struct *mm)
 	n = get_user_pages_remote(mm, b->next, 1, FOLL_FORCE, &page, NULL);
 	if (n != 1)
 		return cr_fail(b->ctx, n ?: -EFAULT,
-			       "page at 0x%lx cannot be read: error %ld", b->next, n);
+			       "page at 0x%lx cannot be read: error %ld", b->next, -n);
 	if (PageAnon(page))
 		add_page(b, page, b->next, vma_is_anonymous(vma));
 	put_page(page);
@@ -294,7 +294,7 @@ static unsigned int make_records(struct batch *b, size_t *bytes)
 			bvec_set_page(&b->bvec[nr_bvec++], g->page, PAGE_SIZE, 0);
 		hash_page(&b->hash, g->page);
 		*bytes += PAGE_SIZE;
-		b->ctx->report.pages++;
+		b->out->pages++;
 	}
 	close_run(b, head);
 	return nr_bvec;
@@ -305,15 +305,10 @@ static int write_batch(struct batch *b)
 	unsigned int nr_bvec;
 	struct iov_iter iter;
 	size_t bytes;
-	int err;
 
 	nr_bvec = make_records(b, &bytes);
 	iov_iter_bvec(&iter, ITER_SOURCE, b->bvec, nr_bvec, bytes);
-	err = cr_out_iter(b->out, &iter);
-	if (err)
-		return cr_fail(b->ctx, err, "writing the image: error %d after %llu bytes",
-			       err, b->out->bytes);
-	return 0;
+	return cr_out_iter(b->out, &iter);
 }
 
 static void empty_batch(struct batch *b)
@@ -368,7 +363,7 @@ static int flush_xarray(struct batch *b, struct xarray *pages)
  * @out: the image; its metadata is written
  *
  * Context: The tree runs again.
- * Return: 0, or -errno as told.
+ * Return: 0; what @out returned, which is not told; or -errno as told.
  */
 int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out)
 {
@@ -384,8 +379,6 @@ int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out)
 	b->heads = alloc_pages_exact(HEADS_SIZE, GFP_KERNEL);
 	if (!b->heads)
 		err = cr_fail(ctx, -ENOMEM, "no memory to write the image");
-	else
-		ctx->report.pages = 0;
 
 	list_for_each_entry(snap, &ctx->snaps, list) {
 		if (err)

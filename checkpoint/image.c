@@ -313,7 +313,7 @@ static int write_end(struct cr_ctx *ctx, struct cr_out *out)
 	} e = {
 		.rec.type = CR_IMG_END,
 		.rec.len = sizeof(e.end),
-		.end.nr_pages = ctx->report.pages,
+		.end.nr_pages = out->pages,
 		.end.total_bytes = out->bytes + sizeof(e),
 	};
 
@@ -336,7 +336,6 @@ int cr_image_write(struct cr_ctx *ctx, struct cr_out *out)
 
 	add_checksums(ctx);
 	ctx->report.records = ctx->hdr.nr_records;
-	ctx->report.pages = 0;
 	err = cr_out_bytes(out, &ctx->hdr, sizeof(ctx->hdr));
 	if (!err)
 		err = write_meta(ctx, out);
@@ -345,6 +344,8 @@ int cr_image_write(struct cr_ctx *ctx, struct cr_out *out)
 	if (!err)
 		err = write_end(ctx, out);
 	ctx->report.bytes = out->bytes;
+	if (!err)
+		ctx->report.pages = out->pages;
 	return err;
 }
 

@@ -783,9 +783,11 @@ void cr_arch_mm_setup(struct mm_struct *mm);
 struct cr_out {
 	struct file *file;
 	u64 bytes;
+	u64 pages;
 };
 
 bool cr_bvec_join(struct bio_vec *bv, struct page *page);
+int cr_out_check(struct cr_ctx *ctx, struct file *file);
 int cr_out_bytes(struct cr_out *out, const void *buf, size_t len);
 int cr_out_iter(struct cr_out *out, struct iov_iter *iter);
 int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out);
@@ -796,6 +798,7 @@ struct cr_in {
 	u64 bytes;
 };
 
+int cr_in_check(struct cr_ctx *ctx, struct file *file);
 int cr_in_bytes(struct cr_ctx *ctx, struct cr_in *in, void *buf, size_t len);
 int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter);
 

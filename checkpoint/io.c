@@ -3,13 +3,17 @@
  * Checkpoint/restart: writing to and reading from the descriptor of an image.
  *
  * It may be a file, a pipe or a socket, blocking or not, and is never seeked.
- * Short transfers are continued.
+ * Short transfers are continued. What carries no stream of bytes, or takes
+ * them from user space only, is refused before anything is done.
+ *
+ * O_DIRECT of a file is ignored: heads of records are not aligned to sectors.
  *
  * Locks: the system call holds f_pos_lock where the file has a position.
  */
 #include <linux/bvec.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/net.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
@@ -64,9 +68,67 @@ static int io_retry(struct file *file, ssize_t err, __poll_t events)
 }
 
 /* Pipes and sockets have no position. */
-static loff_t *file_position(struct file *file)
+static bool has_position(struct file *file)
 {
-	return file->f_mode & FMODE_STREAM ? NULL : &file->f_pos;
+	return !(file->f_mode & FMODE_STREAM);
+}
+
+static ssize_t transfer(struct file *file, struct iov_iter *iter,
+			ssize_t (*io)(struct file *, struct kiocb *, struct iov_iter *))
+{
+	struct kiocb iocb;
+	ssize_t n;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_flags &= ~IOCB_DIRECT;
+	iocb.ki_pos = has_position(file) ? file->f_pos : 0;
+	n = io(file, &iocb, iter);
+	if (n > 0 && has_position(file))
+		file->f_pos = iocb.ki_pos;
+	return n;
+}
+
+static bool is_stream(struct file *file, bool out)
+{
+	struct socket *sock = sock_from_file(file);
+
+	if (sock)
+		return sock->type == SOCK_STREAM;
+	/* a pipe with O_DIRECT makes a packet of each write */
+	return !out || !S_ISFIFO(file_inode(file)->i_mode) || !(file->f_flags & O_DIRECT);
+}
+
+/**
+ * cr_out_check() - can an image be written to this file?
+ * @ctx: the checkpoint
+ * @file: open for writing
+ *
+ * Context: Before anything is stopped.
+ * Return: 0, or -EINVAL as told.
+ */
+int cr_out_check(struct cr_ctx *ctx, struct file *file)
+{
+	if (!is_stream(file, true))
+		return cr_fail(ctx, -EINVAL, "the image needs a stream of bytes, not of packets");
+	if (!(file->f_mode & FMODE_CAN_WRITE) || !file->f_op->write_iter)
+		return cr_fail(ctx, -EINVAL, "this kind of file cannot take an image");
+	return 0;
+}
+
+/**
+ * cr_in_check() - can an image be read from this file?
+ * @ctx: the restart
+ * @file: open for reading
+ *
+ * Return: 0, or -EINVAL as told.
+ */
+int cr_in_check(struct cr_ctx *ctx, struct file *file)
+{
+	if (!is_stream(file, false))
+		return cr_fail(ctx, -EINVAL, "the image needs a stream of bytes, not of packets");
+	if (!(file->f_mode & FMODE_CAN_READ) || !file->f_op->read_iter)
+		return cr_fail(ctx, -EINVAL, "this kind of file cannot hold an image");
+	return 0;
 }
 
 /**
@@ -102,7 +164,7 @@ int cr_out_iter(struct cr_out *out, struct iov_iter *iter)
 	while (iov_iter_count(iter)) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		n = vfs_iter_write(out->file, iter, file_position(out->file), 0);
+		n = transfer(out->file, iter, vfs_iocb_iter_write);
 		if (n > 0) {
 			out->bytes += n;
 			continue;
@@ -148,7 +210,7 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter)
 	while (iov_iter_count(iter)) {
 		if (fatal_signal_pending(current))
 			return cr_fail(ctx, -EINTR, "interrupted");
-		n = vfs_iter_read(in->file, iter, file_position(in->file), 0);
+		n = transfer(in->file, iter, vfs_iocb_iter_read);
 		if (n > 0) {
 			in->bytes += n;
 			continue;
@@ -158,8 +220,9 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter)
 				       in->bytes);
 		err = io_retry(in->file, n, EPOLLIN);
 		if (err)
-			return cr_fail(ctx, err, "image: error %d after %llu bytes",
-				       err, in->bytes);
+			return cr_fail(ctx, err,
+				       "the image cannot be read: error %d after %llu bytes",
+				       -err, in->bytes);
 	}
 	return 0;
 }

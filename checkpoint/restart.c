@@ -520,6 +520,8 @@ static int restart_phases(struct cr_ctx *ctx, struct file *file)
 
 	if ((ctx->flags & RESTART_ROLLBACK) && cr_rollback_begin(ctx))
 		return ctx->err;
+	if (!ctx->from && cr_in_check(ctx, file))
+		return ctx->err;
 	if (!ctx->from)
 		cr_pos_lock(file);
 	ret = ctx->from ? cr_image_adopt(ctx) : cr_image_read(ctx, &in);

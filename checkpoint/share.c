@@ -124,7 +124,7 @@ int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
 		err = lock_pages(img);
 	if (err)
 		return cr_fail(ctx, err, "pid %d address 0x%llx: no memory: error %d",
-			       cr_pid(t), img->start, err);
+			       cr_pid(t), img->start, -err);
 	return 0;
 }
 
@@ -174,7 +174,7 @@ int cr_fill_from_memory(struct cr_ctx *ctx)
 		if (err)
 			return cr_fail(ctx, err,
 				       "shared memory (object %u) cannot be copied: error %d",
-				       snap->id, err);
+				       snap->id, -err);
 		ctx->report.pages += snap->nr_pages;
 	}
 	return 0;
