@@ -253,6 +253,9 @@ static int phase_flush(struct cr_ctx *ctx, struct file *file)
 	struct cr_out out = { .file = file };
 	int err;
 
+	ctx->report.expected_bytes = cr_image_expected(ctx);
+	ctx->report.bytes = 0;
+	cr_report_update(ctx);
 	cr_pos_lock(file);
 	err = cr_image_write(ctx, &out);
 	cr_pos_unlock(file);
@@ -277,6 +280,7 @@ void cr_phase_end(struct cr_ctx *ctx, enum cr_phase phase)
 	ctx->report.phase_ns[phase] += ns;
 	trace_checkpoint_phase(ctx->report.pid, phase, ns);
 	ctx->phase_start_ns = now;
+	cr_report_update(ctx);
 }
 
 /* The part in which tasks stand still. With CHECKPOINT_KILL also the flush. */
@@ -363,13 +367,16 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
  */
 long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
 {
-	struct cr_ctx *ctx = cr_ctx_alloc("checkpoint", flags);
+	struct cr_ctx *ctx;
 	long ret;
 
-	if (!ctx)
+	if (cr_report_begin("checkpoint", 0))
 		return -ENOMEM;
+	ctx = cr_ctx_alloc("checkpoint", flags);
+	if (!ctx)
+		return cr_report_simple(-ENOMEM, "no memory for a checkpoint");
 	ret = checkpoint_phases(ctx, pid, file) ?: ctx->crid;
-	cr_report_store(ctx, ret);
+	cr_report_end(ctx, ret);
 	cr_ctx_put(ctx);
 	return ret;
 }
@@ -386,14 +393,17 @@ long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
  */
 long cr_do_write(int crid, struct file *file, unsigned long flags)
 {
-	struct cr_ctx *ctx = cr_store_find(crid);
+	struct cr_ctx *ctx;
 	long ret;
 
+	if (cr_report_begin("checkpoint", crid))
+		return -ENOMEM;
+	ctx = cr_store_find(crid);
 	if (IS_ERR(ctx))
-		return PTR_ERR(ctx);
+		return cr_store_refused(PTR_ERR(ctx));
 	if (mutex_lock_killable(&ctx->use_lock)) {
 		cr_ctx_put(ctx);
-		return -EINTR;
+		return cr_report_simple(-EINTR, "interrupted");
 	}
 	/* what went wrong with another file is forgotten */
 	ctx->err = 0;
@@ -407,7 +417,7 @@ long cr_do_write(int crid, struct file *file, unsigned long flags)
 		if (!(flags & CHECKPOINT_KEEP))
 			cr_store_drop(ctx);
 	}
-	cr_report_store(ctx, ret);
+	cr_report_end(ctx, ret);
 	mutex_unlock(&ctx->use_lock);
 	cr_ctx_put(ctx);
 	return ret;
@@ -421,12 +431,15 @@ long cr_do_write(int crid, struct file *file, unsigned long flags)
  */
 long cr_do_discard(int crid)
 {
-	struct cr_ctx *ctx = cr_store_find(crid);
+	struct cr_ctx *ctx;
 	int err;
 
+	if (cr_report_begin("checkpoint", crid))
+		return -ENOMEM;
+	ctx = cr_store_find(crid);
 	if (IS_ERR(ctx))
-		return PTR_ERR(ctx);
+		return cr_store_refused(PTR_ERR(ctx));
 	err = cr_store_drop(ctx);
 	cr_ctx_put(ctx);
-	return err;
+	return err ? cr_store_refused(err) : cr_report_simple(0, NULL);
 }

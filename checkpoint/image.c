@@ -323,6 +323,22 @@ static int write_end(struct cr_ctx *ctx, struct cr_out *out)
 }
 
 /**
+ * cr_image_expected() - how large an image will be
+ * @ctx: the sealed checkpoint
+ *
+ * Pages that are all zero are not written, and the heads of records are not
+ * counted, so this is an estimate until the image has been written once.
+ *
+ * Return: bytes.
+ */
+u64 cr_image_expected(struct cr_ctx *ctx)
+{
+	return ctx->report.expected_bytes ?:
+	       sizeof(ctx->hdr) + cr_hbuf_used(&ctx->hb) + cr_snaps_pages(ctx) * PAGE_SIZE +
+	       sizeof(struct cr_img_rec) + sizeof(struct cr_img_end);
+}
+
+/**
  * cr_image_write() - write a checkpoint to its descriptor
  * @ctx: the sealed checkpoint
  * @out: where to; no more than the bytes of the image are written, in order
@@ -344,8 +360,10 @@ int cr_image_write(struct cr_ctx *ctx, struct cr_out *out)
 	if (!err)
 		err = write_end(ctx, out);
 	ctx->report.bytes = out->bytes;
-	if (!err)
+	if (!err) {
 		ctx->report.pages = out->pages;
+		ctx->report.expected_bytes = out->bytes;
+	}
 	return err;
 }
 

@@ -459,6 +459,7 @@ struct cr_in;
 
 /* image.c, reader.c: whole images */
 int cr_image_seal(struct cr_ctx *ctx);
+u64 cr_image_expected(struct cr_ctx *ctx);
 int cr_image_write(struct cr_ctx *ctx, struct cr_out *out);
 int cr_image_read(struct cr_ctx *ctx, struct cr_in *in);
 int cr_image_adopt(struct cr_ctx *ctx);
@@ -498,6 +499,7 @@ int cr_store_reserve(struct cr_ctx *ctx);
 void cr_store_publish(struct cr_ctx *ctx);
 int cr_store_drop(struct cr_ctx *ctx);
 struct cr_ctx *cr_store_find(int crid);
+long cr_store_refused(long err);
 
 /*
  * rollback.c: into the place of the live tree. cr_rollback_file(), _ns(), and
@@ -513,7 +515,11 @@ void cr_rollback_ns_end(struct nsproxy *old);
 int cr_rollback_enter(struct cr_task *t);
 
 /* report.c */
-void cr_report_store(struct cr_ctx *ctx, long result);
+int cr_report_begin(const char *call, int crid);
+void cr_report_update(struct cr_ctx *ctx);
+void cr_report_bytes(u64 bytes);
+long cr_report_end(struct cr_ctx *ctx, long result);
+long cr_report_simple(long result, const char *reason);
 
 /* A snapshot of one address space or of shared memory; see snapshot.c. */
 struct cr_snap {
@@ -527,7 +533,7 @@ struct cr_snap {
 };
 
 /**
- * struct cr_report - what a thread's last checkpoint() or restart() did
+ * struct cr_report - what a thread's last checkpoint() or restart() did, or does
  * @call: "checkpoint" or "restart"
  * @result: what the system call returned
  * @crid: of the checkpoint, 0 if it did not come that far
@@ -539,7 +545,10 @@ struct cr_snap {
  * @records: records in the image
  * @meta_bytes: bytes of metadata
  * @pages: pages in the image
- * @bytes: bytes of the whole image
+ * @bytes: bytes of the whole image; so far, while the call is running
+ * @expected_bytes: how many there will be; an estimate until the image has been
+ *                  written once; 0 if nobody knows
+ * @running: it has not returned yet
  * @reason: why it failed, in words; empty on success
  */
 struct cr_report {
@@ -555,6 +564,8 @@ struct cr_report {
 	u64 meta_bytes;
 	u64 pages;
 	u64 bytes;
+	u64 expected_bytes;
+	bool running;
 	char reason[CR_REASON_MAX];
 };
 

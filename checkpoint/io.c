@@ -167,6 +167,7 @@ int cr_out_iter(struct cr_out *out, struct iov_iter *iter)
 		n = transfer(out->file, iter, vfs_iocb_iter_write);
 		if (n > 0) {
 			out->bytes += n;
+			cr_report_bytes(out->bytes);
 			continue;
 		}
 		err = io_retry(out->file, n ?: -EIO, EPOLLOUT);
@@ -213,6 +214,7 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter)
 		n = transfer(in->file, iter, vfs_iocb_iter_read);
 		if (n > 0) {
 			in->bytes += n;
+			cr_report_bytes(in->bytes);
 			continue;
 		}
 		if (!n)

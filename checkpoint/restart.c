@@ -382,7 +382,7 @@ static int read_pages(struct cr_ctx *ctx, struct cr_in *in)
 	    memcmp(r.end.uuid, ctx->hdr.uuid, sizeof(r.end.uuid)))
 		return cr_fail(ctx, -EINVAL, "trailer is of another image");
 	ctx->report.pages = nr_pages;
-	ctx->report.bytes = in->bytes;
+	ctx->report.expected_bytes = in->bytes;
 	return 0;
 }
 
@@ -513,6 +513,14 @@ static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 	return err ?: pid;
 }
 
+/* How much there is to read, if that can be known. */
+static u64 bytes_left(struct file *file)
+{
+	loff_t size = i_size_read(file_inode(file));
+
+	return S_ISREG(file_inode(file)->i_mode) && size > file->f_pos ? size - file->f_pos : 0;
+}
+
 static int restart_phases(struct cr_ctx *ctx, struct file *file)
 {
 	struct cr_in in = { .file = file };
@@ -522,12 +530,17 @@ static int restart_phases(struct cr_ctx *ctx, struct file *file)
 		return ctx->err;
 	if (!ctx->from && cr_in_check(ctx, file))
 		return ctx->err;
-	if (!ctx->from)
+	if (!ctx->from) {
 		cr_pos_lock(file);
+		ctx->report.expected_bytes = bytes_left(file);
+		cr_report_update(ctx);
+	}
 	ret = ctx->from ? cr_image_adopt(ctx) : cr_image_read(ctx, &in);
+	ctx->report.bytes = in.bytes;
 	cr_phase_end(ctx, CR_PHASE_READ);
 	if (!ret) {
 		ret = cr_restore_tree(ctx, &in);
+		ctx->report.bytes = in.bytes;
 		cr_phase_end(ctx, CR_PHASE_FINISH);
 	}
 	if (!ctx->from)
@@ -548,16 +561,18 @@ long cr_do_restart(int crid, struct file *file, unsigned long flags)
 	struct cr_ctx *ctx, *from = NULL;
 	long ret;
 
+	if (cr_report_begin("restart", crid))
+		return -ENOMEM;
 	if (crid) {
 		from = cr_store_find(crid);
 		if (IS_ERR(from))
-			return PTR_ERR(from);
+			return cr_store_refused(PTR_ERR(from));
 	}
 	ctx = cr_ctx_alloc("restart", flags);
 	if (!ctx) {
 		if (from)
 			cr_ctx_put(from);
-		return -ENOMEM;
+		return cr_report_simple(-ENOMEM, "no memory for a restart");
 	}
 	ctx->from = from;
 	ctx->report.crid = crid;
@@ -571,7 +586,7 @@ long cr_do_restart(int crid, struct file *file, unsigned long flags)
 	ctx->report.objects = ctx->hdr.nr_objects;
 	ctx->report.records = ctx->nr_records;
 	ctx->report.meta_bytes = ctx->hdr.meta_bytes;
-	cr_report_store(ctx, ret);
+	cr_report_end(ctx, ret);
 	cr_ctx_put(ctx);
 	return ret;
 }

@@ -181,6 +181,19 @@ struct cr_ctx *cr_store_find(int crid)
 }
 
 /**
+ * cr_store_refused() - tell why cr_store_find() or cr_store_drop() failed
+ * @err: what it returned
+ *
+ * Return: @err.
+ */
+long cr_store_refused(long err)
+{
+	return cr_report_simple(err, err == -EPERM ?
+				"another user has made the checkpoint" :
+				"no such checkpoint is kept in this PID namespace");
+}
+
+/**
  * cr_store_release() - a PID namespace is dying
  * @ns: its init is the last task in it
  */

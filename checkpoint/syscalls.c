@@ -42,7 +42,9 @@
  * Return: The id of the checkpoint, greater than 0, unique in the caller's PID
  * namespace; 0 in the restarted copy of the caller; or
  *
- * - -EINVAL: unknown @flags, or a combination without a meaning
+ * - -EINVAL: unknown @flags, or a combination without a meaning; @fd is a kind
+ *   of file that an image cannot be written to: of packets, or for data from
+ *   user space only
  * - -EBADF: @fd is no descriptor, or not open for writing
  * - -ESRCH: there is no process @pid, or no checkpoint with this id, or a task
  *   of the tree was killed meanwhile
@@ -122,7 +124,7 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * Return: The pid of the root of the tree, a child of the caller; or
  *
  * - -EINVAL: unknown @flags or @crid, or the image is malformed or from another
- *   kernel
+ *   kernel, or @fd is a kind of file that it cannot be read from
  * - -EBADF: @fd is no descriptor, or not open for reading
  * - -EBADMSG: a checksum in the image is wrong
  * - -EOPNOTSUPP: the image needs what this kernel or CPU does not have
