@@ -79,25 +79,17 @@ int ckpt_netns(void);
 /* progress.c; all zero at first */
 struct ckpt_progress {
 	const char *what;
-	int fd;
-	u64 total;		/* 0: not known */
 	bool exact;		/* the total is not an estimate */
 	bool terminal;
 	bool running;
 	bool shown;
-	u64 start;		/* position when it began */
 	u64 start_ns;
 	int stop;
 	pthread_t thread;
 };
 
 bool ckpt_progress_wanted(const struct ckpt_options *opt, int fd);
-void ckpt_progress_start(struct ckpt_progress *p, const char *what, int fd, u64 total,
-			 bool exact);
+void ckpt_progress_start(struct ckpt_progress *p, const char *what, bool exact);
 void ckpt_progress_end(struct ckpt_progress *p);
-
-/* About how large the image of a tree, or of a kept checkpoint, will be; or 0. */
-u64 ckpt_progress_tree(pid_t root);
-u64 ckpt_progress_kept(int crid);
 
 #endif /* _CKPT_H */

@@ -12,9 +12,7 @@ int ckpt_discard(const struct ckpt_options *opt)
 {
 	if (syscall(__NR_checkpoint, opt->id, -1, CHECKPOINT_DISCARD) >= 0)
 		return 0;
-	/* There is no report of such a call: it does nothing that can be slow. */
-	ckpt_error("cannot discard checkpoint %d: %s", opt->id,
-		   errno == ESRCH ? "no such checkpoint" : strerror(errno));
+	ckpt_error("cannot discard checkpoint %d: %s", opt->id, ckpt_reason(errno));
 	return CKPT_FAILED;
 }
 
@@ -23,8 +21,6 @@ static const char *undo_reason(int err)
 {
 	const char *reason = ckpt_reason(err);
 
-	if (err == ESRCH && !strcmp(reason, strerror(err)))
-		return "no such checkpoint";
 	if (err == EINVAL && !strcmp(reason, strerror(err)))
 		return "this kernel cannot put a live tree back";
 	return reason;

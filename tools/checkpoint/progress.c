@@ -2,19 +2,18 @@
 /*
  * ckpt: how far an image is written or read, on standard error.
  *
- * While the system call runs, a thread looks at the position of the descriptor.
- * A pipe or a socket has none, so there is nothing to tell about it. How large
- * an image will be is known before only roughly: its pages are what the
- * processes have in memory and in swap, but not those that are all zero.
+ * While the system call runs, a thread looks at what the kernel tells about it in
+ * /proc/<pid>/task/<tid>/checkpoint. So a pipe or a socket is no different from a
+ * file. How large an image will be is known before only roughly: pages that are
+ * all zero are not written. How large one is that comes through a pipe nobody
+ * knows before its end.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 
 #include "ckpt.h"
 
@@ -24,120 +23,43 @@
 
 #define MIB		(1024.0 * 1024.0)
 
-static pid_t parent_of(pid_t pid)
+/* What the kernel says about the call of the main thread. */
+static void read_bytes(u64 *done, u64 *total)
 {
-	char path[64], line[512], *p;
-	pid_t parent = 0;
+	char path[64], line[512];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	*done = 0;
+	*total = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/checkpoint", getpid(), getpid());
 	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	/* The name may have anything in it, but what follows has no ')'. */
-	if (fgets(line, sizeof(line), f)) {
-		p = strrchr(line, ')');
-		if (!p || sscanf(p + 1, " %*c %d", &parent) != 1)
-			parent = 0;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "bytes:", 6))
+			*done = strtoull(line + 6, NULL, 10);
+		else if (!strncmp(line, "expected_bytes:", 15))
+			*total = strtoull(line + 15, NULL, 10);
 	}
-	fclose(f);
-	return parent;
-}
-
-static bool is_below(pid_t pid, pid_t root)
-{
-	while (pid > 0 && pid != root)
-		pid = parent_of(pid);
-	return pid == root;
-}
-
-static u64 memory_of(pid_t pid)
-{
-	static const char *const keys[] = { "RssAnon:", "RssShmem:", "VmSwap:" };
-	char path[64], line[256];
-	u64 sum = 0;
-	size_t i;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-			if (!strncmp(line, keys[i], strlen(keys[i])))
-				sum += strtoull(line + strlen(keys[i]), NULL, 10) * 1024;
-	fclose(f);
-	return sum;
-}
-
-u64 ckpt_progress_tree(pid_t root)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *de;
-	u64 sum = 0;
-	pid_t pid;
-
-	while (dir && (de = readdir(dir))) {
-		pid = atoi(de->d_name);
-		if (pid > 0 && is_below(pid, root))
-			sum += memory_of(pid);
-	}
-	if (dir)
-		closedir(dir);
-	return sum;
-}
-
-u64 ckpt_progress_kept(int crid)
-{
-	unsigned long long meta, pages;
-	FILE *f = fopen("/proc/checkpoints", "re");
-	char line[512];
-	u64 sum = 0;
-	int id;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%d %*d %*u %*u %llu %llu", &id, &meta, &pages) == 3 &&
-		    id == crid && pages)
-			sum = meta + pages * sysconf(_SC_PAGESIZE);
 	if (f)
 		fclose(f);
-	return sum;
-}
-
-/* lseek() would wait for the system call to end. */
-static u64 position(int fd)
-{
-	char path[64];
-	unsigned long long pos = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fscanf(f, "pos: %llu", &pos) != 1)
-		pos = 0;
-	fclose(f);
-	return pos;
 }
 
 /* Nothing is told before the first byte: then the processes are being stopped. */
-static void show(struct ckpt_progress *p)
+static void show(struct ckpt_progress *p, bool over)
 {
-	u64 done = position(p->fd) - p->start, now = ckpt_now_ns();
+	u64 done, total, now = ckpt_now_ns();
 	double rate;
 
+	read_bytes(&done, &total);
 	if (!done)
 		return;
 	p->shown = true;
 	rate = done * 1e9 / (now - p->start_ns);
 	fprintf(stderr, "%sckpt: %s %.0f MiB", p->terminal ? "\r" : "", p->what, done / MIB);
 	/* What was only estimated may turn out to be wrong. */
-	if (p->total >= done)
+	if (total >= done && !over)
 		fprintf(stderr, " of %s%.0f MiB (%.0f %%), %.0f MiB/s, %.0f s left",
-			p->exact ? "" : "about ", p->total / MIB, 100.0 * done / p->total,
-			rate / MIB, (p->total - done) / rate);
+			p->exact ? "" : "about ", total / MIB, 100.0 * done / total,
+			rate / MIB, (total - done) / rate);
 	else
 		fprintf(stderr, ", %.0f MiB/s", rate / MIB);
 	fputs(p->terminal ? "\033[K" : "\n", stderr);
@@ -152,7 +74,7 @@ static void *progress_main(void *arg)
 
 	while ((n = poll(&stop, 1, timeout)) <= 0) {
 		if (!n)
-			show(p);
+			show(p, false);
 		timeout = NEXT_MS;
 	}
 	return NULL;
@@ -160,21 +82,14 @@ static void *progress_main(void *arg)
 
 bool ckpt_progress_wanted(const struct ckpt_options *opt, int fd)
 {
-	struct stat st;
-
-	return (opt->progress || isatty(STDERR_FILENO)) &&
-	       fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
+	return (opt->progress || isatty(STDERR_FILENO)) && fd >= 0;
 }
 
-void ckpt_progress_start(struct ckpt_progress *p, const char *what, int fd, u64 total,
-			 bool exact)
+void ckpt_progress_start(struct ckpt_progress *p, const char *what, bool exact)
 {
 	p->what = what;
-	p->fd = fd;
-	p->total = total;
 	p->exact = exact;
 	p->terminal = isatty(STDERR_FILENO);
-	p->start = position(fd);
 	p->start_ns = ckpt_now_ns();
 	p->stop = eventfd(0, EFD_CLOEXEC);
 	if (p->stop < 0)
@@ -193,9 +108,7 @@ void ckpt_progress_end(struct ckpt_progress *p)
 	if (write(p->stop, &one, sizeof(one)) == sizeof(one))
 		pthread_join(p->thread, NULL);
 	if (p->shown) {
-		/* How much it was is known now. */
-		p->total = 0;
-		show(p);
+		show(p, true);
 		if (p->terminal)
 			fputc('\n', stderr);
 	}

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "ckpt.h"
@@ -50,23 +49,13 @@ static int input_open(const struct ckpt_options *opt)
 	return fd;
 }
 
-static void progress_start(struct ckpt_progress *progress, const struct ckpt_options *opt,
-			   int fd)
-{
-	struct stat st;
-
-	if (ckpt_progress_wanted(opt, fd) && !fstat(fd, &st))
-		ckpt_progress_start(progress, "read", fd, st.st_size, true);
-}
-
 /* Why it failed. @ns tells if it was not restart() that did. */
 static void tell_failure(const struct ckpt_options *opt, const struct ckpt_pidns *ns, int err)
 {
 	if (ns->what)
 		ckpt_error("cannot restart %s: %s: %s", source(opt), ns->what, strerror(err));
 	else
-		ckpt_error("cannot restart %s: %s", source(opt),
-			   opt->id && err == ESRCH ? "no such checkpoint" : ckpt_reason(err));
+		ckpt_error("cannot restart %s: %s", source(opt), ckpt_reason(err));
 }
 
 int ckpt_restart(const struct ckpt_options *opt)
@@ -84,7 +73,8 @@ int ckpt_restart(const struct ckpt_options *opt)
 			return failed;
 	}
 	/* First: no thread can be made once children get another PID namespace. */
-	progress_start(&progress, opt, fd);
+	if (ckpt_progress_wanted(opt, fd))
+		ckpt_progress_start(&progress, "read", true);
 	start = ckpt_now_ns();
 	if (opt->netns && ckpt_netns())
 		ns.what = "a new network namespace";

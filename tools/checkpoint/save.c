@@ -105,10 +105,7 @@ static int save(const struct ckpt_options *opt, unsigned long flags, const char 
 		return CKPT_FAILED;
 
 	if (ckpt_progress_wanted(opt, out.fd))
-		ckpt_progress_start(&progress, "written", out.fd,
-				    flags & CHECKPOINT_WRITE ? ckpt_progress_kept(opt->id) :
-							       ckpt_progress_tree(opt->id),
-				    false);
+		ckpt_progress_start(&progress, "written", false);
 	start = ckpt_now_ns();
 	crid = syscall(__NR_checkpoint, opt->id, out.fd, flags);
 	err = errno;
@@ -116,9 +113,7 @@ static int save(const struct ckpt_options *opt, unsigned long flags, const char 
 	if (opt->verbose)
 		ckpt_print_report(start, ckpt_now_ns());
 	if (crid < 0) {
-		ckpt_error("cannot %s %d: %s", what, opt->id,
-			   (flags & CHECKPOINT_WRITE) && err == ESRCH ?
-			   "no such checkpoint" : ckpt_reason(err));
+		ckpt_error("cannot %s %d: %s", what, opt->id, ckpt_reason(err));
 		output_drop(&out);
 		return CKPT_FAILED;
 	}
