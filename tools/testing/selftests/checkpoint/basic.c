@@ -268,6 +268,8 @@ TEST(report_of_checkpoint)
 	EXPECT_LT(0, report_number("frozen_ns"));
 	EXPECT_LT(0, report_number("dump_ns"));
 	EXPECT_LT(0, report_number("flush_ns"));
+	EXPECT_EQ((unsigned long long)st.st_size, report_number("expected_bytes"));
+	EXPECT_STREQ("0", cr_report("running"));
 	EXPECT_STREQ("", cr_reason());
 	cr_finish(_metadata, &c, "original");
 

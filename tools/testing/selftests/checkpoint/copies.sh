@@ -5,6 +5,8 @@
 # the memory that none of them has changed.
 set -u
 
+. "$(dirname "$0")/tap.bash"
+
 copies=50
 keys=20000
 port=6399
@@ -12,31 +14,6 @@ dir=$(mktemp -d)
 redis=
 crid=
 pids=()
-nr=0
-failed=0
-
-skip() {
-	echo "1..0 # SKIP $*"
-	exit 4
-}
-
-# result NAME: ok if the command before it succeeded
-result() {
-	local status=$?
-
-	nr=$((nr + 1))
-	if [ $status = 0 ]; then
-		echo "ok $nr $1"
-	else
-		echo "not ok $nr $1"
-		failed=1
-	fi
-}
-
-die() {
-	echo "Bail out! $*"
-	exit 1
-}
 
 cleanup() {
 	kill -9 $redis "${pids[@]}" 2>/dev/null
@@ -160,11 +137,7 @@ all_end() {
 	return 1
 }
 
-[ "$(id -u)" = 0 ] || skip "needs root"
-for program in ckpt redis-server redis-cli nsenter pgrep; do
-	command -v $program >/dev/null || skip "needs $program"
-done
-[ -e /proc/checkpoints ] || skip "needs CONFIG_CHECKPOINT"
+need ckpt redis-server redis-cli nsenter pgrep
 trap cleanup EXIT
 
 echo "TAP version 13"

@@ -67,10 +67,10 @@ static inline long sys_restart(int crid, int fd, unsigned long flags)
 }
 
 /*
- * A value of this thread's /proc/thread-self/checkpoint ("frozen_ns", ...);
+ * A value of a report at @path, as /proc/thread-self/checkpoint ("frozen_ns", ...);
  * "" if there is none. Valid until the thread's next call. Keeps errno.
  */
-static inline const char *cr_report(const char *key)
+static inline const char *cr_report_at(const char *path, const char *key)
 {
 	static __thread char text[2048];
 	size_t len = strlen(key);
@@ -78,7 +78,7 @@ static inline const char *cr_report(const char *key)
 	ssize_t n = -1;
 	char *line;
 
-	fd = open("/proc/thread-self/checkpoint", O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, text, sizeof(text) - 1);
 		close(fd);
@@ -91,6 +91,12 @@ static inline const char *cr_report(const char *key)
 		if (!strncmp(line, key, len) && line[len] == ':')
 			return line + len + 1 + strspn(line + len + 1, " ");
 	return "";
+}
+
+/* Of this thread's last call. */
+static inline const char *cr_report(const char *key)
+{
+	return cr_report_at("/proc/thread-self/checkpoint", key);
 }
 
 /* Why this thread's last checkpoint() or restart() failed, in words. */

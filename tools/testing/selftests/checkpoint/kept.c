@@ -4,6 +4,7 @@
  * who may do so.
  */
 #include <limits.h>
+#include <sys/prctl.h>
 
 #include "cr_selftest.h"
 
@@ -60,8 +61,10 @@ static void discard(struct __test_metadata *_metadata, long crid)
 	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD)) {
 		TH_LOG("%s", strerror(errno));
 	}
+	EXPECT_STREQ("", cr_reason());
 	EXPECT_EQ(-1, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 	EXPECT_EQ(ESRCH, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "no such checkpoint"));
 }
 
 static int open_image(struct __test_metadata *_metadata, struct cr_child *c)
@@ -287,6 +290,9 @@ TEST(of_another_user)
 			_exit(3);
 		if (errno_of(sys_restart(crid, -1, 0)) != EPERM)
 			_exit(4);
+		/* of setresuid() its own files in /proc are root's */
+		if (prctl(PR_SET_DUMPABLE, 1) || !strstr(cr_reason(), "another user"))
+			_exit(5);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -373,10 +379,12 @@ TEST(meaningless)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, sys_checkpoint(INT_MAX, null, CHECKPOINT_WRITE));
 	EXPECT_EQ(ESRCH, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "no such checkpoint"));
 	EXPECT_EQ(-1, sys_restart(crid, null, 0));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, sys_restart(INT_MAX, -1, 0));
 	EXPECT_EQ(ESRCH, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "no such checkpoint"));
 	discard(_metadata, crid);
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);

@@ -8,24 +8,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
-#include "cr_selftest.h"
-
-#define MEMORY	(512 * 1024)
-
-/* Something to verify in memory, with more than one run of pages. */
-static void remember(struct cr_child *c)
-{
-	unsigned int *m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned int i;
-
-	CR_CHECK(c, m != MAP_FAILED);
-	for (i = 0; i < MEMORY / sizeof(*m); i++)
-		m[i] = i * 2654435761U;
-	cr_ready(c);
-	for (i = 0; i < MEMORY / sizeof(*m); i++)
-		CR_CHECK(c, m[i] == i * 2654435761U);
-}
+#include "stream_help.h"
 
 enum channel { PIPE, SOCKET };
 
@@ -38,26 +21,6 @@ static void make_channel(struct __test_metadata *_metadata, enum channel kind, i
 	else
 		ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd);
 	ASSERT_EQ(0, ret);
-}
-
-/* Copies everything from @in to @out, at most @piece bytes at a time. */
-static int copy_all(int in, int out, size_t piece, unsigned int pause_ms, size_t pauses)
-{
-	char buf[65536];
-	ssize_t n, done, m;
-
-	while ((n = read(in, buf, piece)) > 0) {
-		for (done = 0; done < n; done += m) {
-			m = write(out, buf + done, n - done);
-			if (m < 0)
-				return 1;
-		}
-		if (pauses) {
-			pauses--;
-			cr_sleep_ms(pause_ms);
-		}
-	}
-	return n ? 1 : 0;
 }
 
 static void save_through(struct __test_metadata *_metadata, struct cr_child *c,

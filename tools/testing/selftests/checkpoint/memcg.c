@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kept checkpoints and memory cgroups: the pages stay charged to the container,
+ * metadata and page tables to the one who made it. Out of memory in either
+ * harms nobody else, and what was charged is given back at the end.
+ */
+#include <linux/limits.h>
+
+#include "cr_selftest.h"
+
+#define ROOT		"/sys/fs/cgroup"
+#define KIB		1024L
+#define MIB		(1024 * KIB)
+/* What a container has in memory; a limit lets it be copied by half. */
+#define MEMORY		(24 * MIB)
+#define LIMIT		(MEMORY + MEMORY / 2)
+/* Every other page is a mapping of its own: about 56 bytes of metadata each. */
+#define NR_MAPPINGS	30000L
+#define META		(NR_MAPPINGS * 50)
+
+struct group {
+	char path[64];
+};
+
+static struct group container;
+
+static bool group_write(const struct group *g, const char *name, const char *text)
+{
+	char path[128];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", g->path, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+static bool group_limit(const struct group *g, long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", bytes);
+	return group_write(g, "memory.max", text);
+}
+
+/* A number of a file; of @key if that is not NULL. -1 if it is not there. */
+static long group_number(const struct group *g, const char *name, const char *key)
+{
+	char path[128], text[4096], *p = text;
+
+	snprintf(path, sizeof(path), "%s/%s", g->path, name);
+	if (!cr_read_file(path, text, sizeof(text)))
+		return -1;
+	if (key) {
+		p = strstr(text, key);
+		if (!p)
+			return -1;
+		p += strlen(key);
+	}
+	return atol(p);
+}
+
+static long charged(const struct group *g)
+{
+	return group_number(g, "memory.current", NULL);
+}
+
+/* Until no more than @max is charged: some is given back late, in batches. */
+static bool falls_to(const struct group *g, long max)
+{
+	int n;
+
+	for (n = 0; charged(g) > max; n++) {
+		if (n == 10000 / CR_POLL_MS)
+			return false;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return true;
+}
+
+static bool group_make(struct group *g, const char *name)
+{
+	struct group root = { ROOT };
+
+	snprintf(g->path, sizeof(g->path), "%s/cr-%d-%s", ROOT, getpid(), name);
+	if (!group_write(&root, "cgroup.subtree_control", "+memory") || mkdir(g->path, 0755))
+		return false;
+	/* without swap, where that is accounted */
+	group_write(g, "memory.swap.max", "0");
+	if (charged(g) >= 0)
+		return true;
+	rmdir(g->path);
+	return false;
+}
+
+/* Only when the last process has really left it. */
+static bool group_remove(const struct group *g)
+{
+	int n;
+
+	for (n = 0; rmdir(g->path); n++) {
+		if (errno != EBUSY || n == 5000 / CR_POLL_MS)
+			return false;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return true;
+}
+
+static bool group_join(const struct group *g)
+{
+	return group_write(g, "cgroup.procs", "0");
+}
+
+static void write_all(unsigned char *m, unsigned char seed)
+{
+	long i;
+
+	for (i = 0; i < MEMORY; i += 512)
+		m[i] = seed + i / 4096;
+}
+
+static bool all_written(const unsigned char *m, unsigned char seed)
+{
+	long i;
+
+	for (i = 0; i < MEMORY; i += 512)
+		if (m[i] != (unsigned char)(seed + i / 4096))
+			return false;
+	return true;
+}
+
+/* In the container: much memory, all of which is changed if it is told so. */
+static void changes_all(struct cr_child *c)
+{
+	unsigned char *m;
+
+	CR_CHECK(c, group_join(&container));
+	m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CR_CHECK(c, m != MAP_FAILED);
+	write_all(m, 1);
+	cr_ready(c);
+	CR_CHECK(c, all_written(m, 1));
+	if (!access("change", F_OK)) {
+		write_all(m, 77);
+		CR_CHECK(c, all_written(m, 77));
+	}
+}
+
+static void touch(const char *dir, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void save_kept(struct __test_metadata *_metadata, struct cr_child *c, int crid)
+{
+	int fd = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	close(fd);
+}
+
+/*
+ * What a kept checkpoint holds counts for the container; so a container that
+ * changes its memory meanwhile may reach its limit and is killed, as any. The
+ * checkpoint is none the worse for that.
+ */
+TEST(container_out_of_memory)
+{
+	char change[64];
+	struct cr_child c;
+	int crid, status;
+
+	if (!group_make(&container, "oom"))
+		SKIP(return, "no memory controller, or not root");
+	ASSERT_TRUE(group_limit(&container, LIMIT));
+	cr_begin(_metadata, &c, changes_all);
+	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+	ASSERT_LT(0, crid) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	touch(c.dir, "change");
+	touch(c.dir, ".go");
+	ASSERT_EQ(c.pid, waitpid(c.pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		TH_LOG("status 0x%x", status);
+	}
+	EXPECT_EQ(1, group_number(&container, "memory.events", "oom_kill "));
+	EXPECT_LE(MEMORY, charged(&container));
+
+	/* The copies are in the cgroup of this process. */
+	snprintf(change, sizeof(change), "%s/change", c.dir);
+	ASSERT_EQ(0, unlink(change));
+	cr_load_from(_metadata, &c, crid, -1, 0);
+	save_kept(_metadata, &c, crid);
+	cr_finish(_metadata, &c, "copy from memory");
+	EXPECT_LE(MEMORY, charged(&container));
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	EXPECT_TRUE(falls_to(&container, 2 * MIB)) {
+		TH_LOG("%ld bytes are still charged", charged(&container));
+	}
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy of the image");
+	cr_end(_metadata, &c);
+	EXPECT_TRUE(group_remove(&container));
+}
+
+/* ---- the caller ---- */
+
+static void many_mappings(struct cr_child *c)
+{
+	long i, len = NR_MAPPINGS * 4096;
+	char *m = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid, parent = getpid();
+	int status;
+
+	CR_CHECK(c, m != MAP_FAILED);
+	for (i = 0; i < len; i += 8192)
+		CR_CHECK(c, !mprotect(m + i, 4096, PROT_READ | PROT_WRITE));
+	pid = fork();
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		cr_wait_go(c);
+		CR_CHECK(c, getppid() == parent);
+		_exit(5);
+	}
+	cr_ready(c);
+	CR_CHECK(c, waitpid(pid, &status, 0) == pid);
+	CR_CHECK(c, WIFEXITED(status) && WEXITSTATUS(status) == 5);
+	for (i = 0; i < len; i += 64 * 8192)
+		m[i] = 1;
+}
+
+/*
+ * checkpoint() by a process that may have @more bytes than it has: the errno, 0,
+ * or -1 if it was killed. With a checkpoint that is kept its id goes to @crid.
+ */
+static int call_with(struct __test_metadata *_metadata, const struct group *g, pid_t pid,
+		     long more, int *crid)
+{
+	int p[2], status, id = 0;
+	pid_t caller;
+
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	ASSERT_TRUE(group_write(g, "memory.max", "max"));
+	caller = fork();
+	ASSERT_LE(0, caller);
+	if (!caller) {
+		if (!group_join(g) || !group_limit(g, charged(g) + more))
+			_exit(99);
+		id = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
+		if (id < 0)
+			_exit(*cr_reason() ? errno : 98);
+		_exit(write(p[1], &id, sizeof(id)) != sizeof(id));
+	}
+	close(p[1]);
+	ASSERT_EQ(caller, waitpid(caller, &status, 0));
+	if (read(p[0], &id, sizeof(id)) != sizeof(id))
+		id = 0;
+	close(p[0]);
+	*crid = id;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int nr_kept(void)
+{
+	FILE *f = fopen("/proc/checkpoints", "re");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+TEST(caller_out_of_memory)
+{
+	static const long too_little[] = { 0, 128 * KIB, 512 * KIB, MIB };
+	int err, crid, before = nr_kept();
+	struct group g;
+	struct cr_child c;
+	size_t i;
+
+	if (!group_make(&g, "caller"))
+		SKIP(return, "no memory controller, or not root");
+	cr_begin(_metadata, &c, many_mappings);
+	for (i = 0; i < ARRAY_SIZE(too_little); i++) {
+		err = call_with(_metadata, &g, c.pid, too_little[i], &crid);
+		EXPECT_TRUE(err == ENOMEM || err == -1) {
+			TH_LOG("%ld bytes: errno %d, checkpoint %d", too_little[i], err, crid);
+		}
+		EXPECT_EQ(before, nr_kept());
+		EXPECT_TRUE(falls_to(&g, MIB)) {
+			TH_LOG("%ld bytes are still charged", charged(&g));
+		}
+	}
+
+	/* With enough it is kept, at the expense of the caller, who has ended. */
+	EXPECT_EQ(0, call_with(_metadata, &g, c.pid, 64 * MIB, &crid));
+	ASSERT_LT(0, crid);
+	EXPECT_LE(META, charged(&g));
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	EXPECT_TRUE(falls_to(&g, MIB)) {
+		TH_LOG("%ld bytes are still charged", charged(&g));
+	}
+	EXPECT_TRUE(group_remove(&g));
+
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
+/* ---- a PID namespace that ends with checkpoints in it ---- */
+
+/* They talk by SIGUSR1, which both have blocked: a pipe would be refused. */
+static void worker(const sigset_t *usr1)
+{
+	unsigned char *m;
+	int sig;
+
+	close_range(0, ~0U, 0);
+	m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m == MAP_FAILED)
+		_exit(1);
+	write_all(m, 1);
+	if (kill(getppid(), SIGUSR1) || sigwait(usr1, &sig))
+		_exit(2);
+	write_all(m, 77);
+	_exit(0);
+}
+
+/* Keeps a checkpoint of a process that changes all its memory, and waits. */
+static int namespace_init(int out, int in)
+{
+	int sig, status;
+	sigset_t usr1;
+	char byte = 0;
+	pid_t pid;
+
+	cr_unmap_shared();
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	if (!group_join(&container) || sigprocmask(SIG_BLOCK, &usr1, NULL))
+		return 1;
+	pid = fork();
+	if (!pid)
+		worker(&usr1);
+	if (pid < 0 || sigwait(&usr1, &sig))
+		return 2;
+	if (sys_checkpoint(pid, -1, CHECKPOINT_KEEP) != 1)
+		return 3;
+	if (kill(pid, SIGUSR1) || waitpid(pid, &status, 0) != pid || status)
+		return 4;
+	if (write(out, &byte, 1) != 1 || read(in, &byte, 1) != 0)
+		return 5;
+	return 0;
+}
+
+TEST(namespace_ends)
+{
+	int out[2], in[2], status;
+	pid_t pid;
+	char byte;
+
+	if (!group_make(&container, "namespace"))
+		SKIP(return, "no memory controller, or not root");
+	ASSERT_EQ(0, pipe2(out, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(in, O_CLOEXEC));
+	ASSERT_EQ(0, unshare(CLONE_NEWPID));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		close(out[0]);
+		close(in[1]);
+		_exit(namespace_init(out[1], in[0]));
+	}
+	close(out[1]);
+	close(in[0]);
+	EXPECT_EQ(1, read(out[0], &byte, 1));
+	/* The process has gone; its memory is the checkpoint's. */
+	EXPECT_LE(MEMORY, charged(&container));
+	close(in[1]);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_TRUE(falls_to(&container, 2 * MIB)) {
+		TH_LOG("%ld bytes are still charged", charged(&container));
+	}
+	EXPECT_TRUE(group_remove(&container));
+}
+
+TEST_HARNESS_MAIN
