@@ -191,7 +191,7 @@ static void hbuf_clean(struct cr_hbuf *hb, size_t size)
 	size_t clean = cr_hbuf_chunk_used(hb, chunk) + max_t(size_t, size, CLEAN_STEP);
 
 	clean = min_t(size_t, clean, chunk->size);
-	kasan_unpoison_range(from, clean - chunk->clean);
+	cr_hbuf_unpoison(from, clean - chunk->clean);
 	memset(from, 0, clean - chunk->clean);
 	hbuf_poison(from, clean - chunk->clean);
 	chunk->clean = clean;

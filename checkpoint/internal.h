@@ -104,6 +104,13 @@ static inline size_t cr_hbuf_used(const struct cr_hbuf *hb)
 	return hb->cur ? hb->before + cr_hbuf_chunk_used(hb, hb->cur) : 0;
 }
 
+/* Without KASAN_VMALLOC the shadow of a vmalloc area must not be written to. */
+static inline void cr_hbuf_unpoison(const void *p, size_t len)
+{
+	if (IS_ENABLED(CONFIG_KASAN_VMALLOC))
+		kasan_unpoison_range(p, len);
+}
+
 /* For cr_hbuf_get() only: there is room for @size bytes at hb->pos. */
 static inline void *cr_hbuf_take(struct cr_hbuf *hb, size_t size)
 {
@@ -112,7 +119,7 @@ static inline void *cr_hbuf_take(struct cr_hbuf *hb, size_t size)
 	open->room = hb->pos;
 	hb->pos += size;
 	open->end = hb->pos;
-	kasan_unpoison_range(open->room, size);
+	cr_hbuf_unpoison(open->room, size);
 	return open->room;
 }
 
