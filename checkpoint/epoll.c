@@ -194,7 +194,7 @@ int cr_epoll_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec 
 	revert_creds(old);
 	if (IS_ERR(file))
 		return cr_fail(ctx, PTR_ERR(file), "epoll cannot be made (error %ld)",
-			       PTR_ERR(file));
+			       -PTR_ERR(file));
 	cr_obj_set(ctx, rec->id, file);
 	return 0;
 }
@@ -241,7 +241,7 @@ static int epoll_add(struct cr_ctx *ctx, struct cr_task *t, struct file *epoll, 
 		ret = 0;	/* another process was first */
 	if (ret)
 		cr_fail(ctx, ret, "pid %d: epoll: fd %u cannot be added (error %d)",
-			cr_pid(t), img->fd, ret);
+			cr_pid(t), img->fd, -ret);
 out:
 	if (file)
 		fput(file);

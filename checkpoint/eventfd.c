@@ -50,7 +50,7 @@ int cr_eventfd_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_re
 				   EFD_SEMAPHORE : 0);
 	if (IS_ERR(file))
 		return cr_fail(ctx, PTR_ERR(file), "eventfd cannot be made (error %ld)",
-			       PTR_ERR(file));
+			       -PTR_ERR(file));
 	cr_obj_set(ctx, rec->id, file);
 	return 0;
 }

@@ -345,7 +345,7 @@ struct file *cr_open(struct cr_ctx *ctx, struct cr_task *t, const char *name,
 			return file;
 		ret = PTR_ERR(file);
 	}
-	cr_fail(ctx, ret, "%s: cannot be opened (error %d)", name, ret);
+	cr_fail(ctx, ret, "%s: cannot be opened (error %d)", name, -ret);
 	return ERR_PTR(ret);
 }
 
@@ -446,7 +446,7 @@ static int files_install(struct cr_ctx *ctx, struct cr_task *t, const struct cr_
 		ret = replace_fd(img->fd, file, img->cloexec ? O_CLOEXEC : 0);
 		if (ret)
 			return cr_fail(ctx, ret, "pid %d fd %u: cannot be opened (error %d)",
-				       cr_pid(t), img->fd, ret);
+				       cr_pid(t), img->fd, -ret);
 	}
 	return 0;
 }

@@ -72,7 +72,7 @@ static int fs_lookup(struct cr_ctx *ctx, struct cr_task *t, u32 id, struct path 
 	}
 	if (ret)
 		cr_fail(ctx, ret, "pid %d: directory %s cannot be entered (error %d)",
-			cr_pid(t), name, ret);
+			cr_pid(t), name, -ret);
 	kfree(name);
 	return ret;
 }

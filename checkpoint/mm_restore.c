@@ -255,7 +255,7 @@ static int fail_vma(struct cr_ctx *ctx, struct cr_task *t, const struct cr_img_v
 		    const char *what, int err)
 {
 	return cr_fail(ctx, err, "pid %d address 0x%llx: %s: error %d",
-		       cr_pid(t), vma->start, what, err);
+		       cr_pid(t), vma->start, what, -err);
 }
 
 /* Code must be what it was: registers and return addresses point into it. */
@@ -472,7 +472,7 @@ static int set_exe(struct cr_ctx *ctx, struct cr_task *t, u32 exe_id,
 		err = set_mm_exe_file(current->mm, file);
 	if (err)
 		return cr_fail(ctx, err, "pid %d: %pD4 cannot be its executable: error %d",
-			       cr_pid(t), file, err);
+			       cr_pid(t), file, -err);
 	return 0;
 }
 
@@ -598,7 +598,7 @@ static int fill_in(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *r
 		err = cr_arch_vdso_map(img->vdso);
 		if (err)
 			return cr_fail(ctx, err, "pid %d: vDSO at 0x%llx: error %d",
-				       cr_pid(t), img->vdso, err);
+				       cr_pid(t), img->vdso, -err);
 	}
 	cr_for_each_part(ctx, part, rec) {
 		if (map_vma(ctx, t, rec->id, part->data))
@@ -671,7 +671,7 @@ int cr_mm_final(struct cr_ctx *ctx, struct cr_task *t)
 	set_dumpable(mm, cr_mm_dumpable(img));
 	if (err)
 		return cr_fail(ctx, err, "pid %d: prctl(PR_SET_MEMORY_MERGE): error %d",
-			       cr_pid(t), err);
+			       cr_pid(t), -err);
 	return 0;
 }
 

@@ -325,7 +325,7 @@ static int pipe_make(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec 
 	if (ret) {
 		p->end[0] = NULL;
 		p->end[1] = NULL;
-		return cr_fail(ctx, ret, "pipe cannot be made (error %d)", ret);
+		return cr_fail(ctx, ret, "pipe cannot be made (error %d)", -ret);
 	}
 	p->end[0]->f_mode |= FMODE_NOWAIT;
 	p->end[1]->f_mode |= FMODE_NOWAIT;
@@ -405,7 +405,7 @@ int cr_pipe_end_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_r
 		file = dentry_open(&p->path, mode, t->cred);
 	if (IS_ERR(file))
 		return cr_fail(ctx, PTR_ERR(file), "end of a pipe cannot be opened (error %ld)",
-			       PTR_ERR(file));
+			       -PTR_ERR(file));
 	cr_obj_set(ctx, rec->id, file);
 	return 0;
 }
