@@ -105,6 +105,42 @@ static inline const char *cr_reason(void)
 	return cr_report("reason");
 }
 
+/* How many are kept; to @pages, if that is not NULL, those of @crid, or -1. */
+static inline int cr_kept(int crid, long *pages)
+{
+	FILE *f = fopen("/proc/checkpoints", "re");
+	char line[512];
+	int n = 0, id;
+	long nr;
+
+	if (pages)
+		*pages = -1;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%d %*d %*u %*u %*u %ld", &id, &nr) != 2)
+			continue;
+		n++;
+		if (pages && id == crid)
+			*pages = nr;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static inline int cr_nr_kept(void)
+{
+	return cr_kept(0, NULL);
+}
+
+/* As /proc/checkpoints tells; -1 if it is not kept. */
+static inline long cr_kept_pages(int crid)
+{
+	long pages;
+
+	cr_kept(crid, &pages);
+	return pages;
+}
+
 /* ---- the workload's side ---- */
 
 struct cr_child {
@@ -429,15 +465,23 @@ static inline void cr_end(struct __test_metadata *_metadata, struct cr_child *c)
 	c->pid = 0;
 }
 
+/* The image file of the workload, empty. */
+static inline int cr_open_image(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	int fd = open(c->image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ASSERT_LE(0, fd);
+	return fd;
+}
+
 /* Checkpoints the workload to its image file. Returns what checkpoint() does. */
 static inline long cr_save(struct __test_metadata *_metadata, struct cr_child *c,
 			   unsigned long flags)
 {
-	int fd = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = cr_open_image(_metadata, c);
 	long ret;
 	int err;
 
-	ASSERT_LE(0, fd);
 	ret = sys_checkpoint(c->pid, fd, flags);
 	err = errno;
 	close(fd);

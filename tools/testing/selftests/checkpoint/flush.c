@@ -50,7 +50,7 @@ static void read_slowly(struct __test_metadata *_metadata, int pipe_flags, int s
 	EXPECT_LE(MEMORY, number_of(caller, "expected_bytes"));
 	EXPECT_LT(0, number_of(caller, "dump_ns"));
 
-	out = open_image(_metadata, &c);
+	out = cr_open_image(_metadata, &c);
 	EXPECT_EQ(0, copy_all(fd[0], out, 5000, 1, 50));
 	EXPECT_EQ(0, exit_of(_metadata, caller));
 	ASSERT_EQ(0, fstat(out, &st));
@@ -289,18 +289,18 @@ TEST_F(fails, written_elsewhere)
 	must_fail(_metadata, variant, sys_checkpoint(self->c.pid, self->out, CHECKPOINT_KEEP));
 	crid = atoi(cr_report("crid"));
 	ASSERT_LT(0, crid);
-	pages = kept_pages(crid);
+	pages = cr_kept_pages(crid);
 	EXPECT_LE(MEMORY / 4096, pages);
 	must_fail(_metadata, variant, sys_checkpoint(crid, self->out, CHECKPOINT_WRITE));
-	EXPECT_EQ(pages, kept_pages(crid));
+	EXPECT_EQ(pages, cr_kept_pages(crid));
 	cr_finish(_metadata, &self->c, "original");
 
-	out = open_image(_metadata, &self->c);
+	out = cr_open_image(_metadata, &self->c);
 	EXPECT_EQ(crid, sys_checkpoint(crid, out, CHECKPOINT_WRITE)) {
 		TH_LOG("%s: %s", strerror(errno), cr_reason());
 	}
 	close(out);
-	EXPECT_EQ(-1, kept_pages(crid));
+	EXPECT_EQ(-1, cr_kept_pages(crid));
 	cr_load(_metadata, &self->c, 0);
 	cr_finish(_metadata, &self->c, "copy");
 }
@@ -342,7 +342,7 @@ TEST(caller_is_killed)
 	close(fd[0]);
 	close(fd[1]);
 
-	out = open_image(_metadata, &c);
+	out = cr_open_image(_metadata, &c);
 	EXPECT_EQ(crid, sys_checkpoint(crid, out, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
 		TH_LOG("%s: %s", strerror(errno), cr_reason());
 	}
@@ -371,7 +371,7 @@ TEST(killed_at_the_end)
 	cr_sleep_ms(200);
 	EXPECT_EQ(0, waitpid(c.pid, NULL, WNOHANG));
 	EXPECT_EQ(1, number_of(caller, "running"));
-	out = open_image(_metadata, &c);
+	out = cr_open_image(_metadata, &c);
 	EXPECT_EQ(0, copy_all(fd[0], out, 65536, 0, 0));
 	close(out);
 	EXPECT_EQ(0, exit_of(_metadata, caller));

@@ -67,14 +67,6 @@ static void discard(struct __test_metadata *_metadata, long crid)
 	EXPECT_NE(NULL, strstr(cr_reason(), "no such checkpoint"));
 }
 
-static int open_image(struct __test_metadata *_metadata, struct cr_child *c)
-{
-	int fd = open(c->image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	ASSERT_LE(0, fd);
-	return fd;
-}
-
 TEST(restarted_from_memory)
 {
 	struct cr_child c;
@@ -118,7 +110,7 @@ TEST(written_later)
 	crid = keep(_metadata, &c, -1);
 	/* It is the state of then, not of now. */
 	cr_finish(_metadata, &c, "original");
-	fd = open_image(_metadata, &c);
+	fd = cr_open_image(_metadata, &c);
 	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
 		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
 	}
@@ -127,7 +119,7 @@ TEST(written_later)
 	cr_finish(_metadata, &c, "copy");
 
 	/* Twice is no different; then it is gone. */
-	fd = open_image(_metadata, &c);
+	fd = cr_open_image(_metadata, &c);
 	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE));
 	EXPECT_EQ(-1, sys_checkpoint(crid, fd, CHECKPOINT_WRITE));
 	EXPECT_EQ(ESRCH, errno);
@@ -144,7 +136,7 @@ TEST(written_and_kept)
 	int fd;
 
 	cr_begin(_metadata, &c, remember);
-	fd = open_image(_metadata, &c);
+	fd = cr_open_image(_metadata, &c);
 	crid = keep(_metadata, &c, fd);
 	close(fd);
 	cr_finish(_metadata, &c, "original");
@@ -170,7 +162,7 @@ TEST(writing_fails)
 	EXPECT_EQ(ENOSPC, errno);
 	EXPECT_STRNE("", cr_reason());
 	/* It can be written elsewhere. */
-	fd = open_image(_metadata, &c);
+	fd = cr_open_image(_metadata, &c);
 	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE)) {
 		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
 	}
@@ -212,29 +204,15 @@ static void with_signalfd(struct cr_child *c)
 	cr_ready(c);
 }
 
-static int nr_kept(void)
-{
-	char text[4096], *p = text;
-	int n = -1;
-
-	if (!cr_read_file("/proc/checkpoints", text, sizeof(text)))
-		return -1;
-	while ((p = strchr(p, '\n'))) {
-		p++;
-		n++;
-	}
-	return n;
-}
-
 TEST(refused_is_not_kept)
 {
 	struct cr_child c;
-	int before = nr_kept();
+	int before = cr_nr_kept();
 
 	cr_begin(_metadata, &c, with_signalfd);
 	EXPECT_EQ(-1, sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP));
 	EXPECT_EQ(EOPNOTSUPP, errno);
-	EXPECT_EQ(before, nr_kept());
+	EXPECT_EQ(before, cr_nr_kept());
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }
@@ -242,13 +220,13 @@ TEST(refused_is_not_kept)
 TEST(list)
 {
 	char text[4096], want[64];
-	int before = nr_kept();
+	int before = cr_nr_kept();
 	struct cr_child c;
 	long crid;
 
 	cr_begin(_metadata, &c, remember);
 	crid = keep(_metadata, &c, -1);
-	EXPECT_EQ(before + 1, nr_kept());
+	EXPECT_EQ(before + 1, cr_nr_kept());
 	EXPECT_TRUE(cr_read_file("/proc/checkpoints", text, sizeof(text)));
 	snprintf(want, sizeof(want), "\n%ld %d ", crid, c.pid);
 	EXPECT_NE(NULL, strstr(text, want)) {
@@ -256,7 +234,7 @@ TEST(list)
 	}
 	cr_finish(_metadata, &c, "original");
 	discard(_metadata, crid);
-	EXPECT_EQ(before, nr_kept());
+	EXPECT_EQ(before, cr_nr_kept());
 	cr_end(_metadata, &c);
 }
 
@@ -348,7 +326,7 @@ TEST(limit)
 		SKIP(return, "cannot change the limit");
 	ASSERT_TRUE(cr_read_file(knob, old, sizeof(old)));
 	cr_begin(_metadata, &c, remember);
-	snprintf(now, sizeof(now), "%d\n", nr_kept() + 1);
+	snprintf(now, sizeof(now), "%d\n", cr_nr_kept() + 1);
 	ASSERT_LT(0, pwrite(fd, now, strlen(now), 0));
 	crid = keep(_metadata, &c, -1);
 	EXPECT_EQ(-1, sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP));

@@ -4,32 +4,11 @@
  * done with them later; and files that cannot be mapped again.
  */
 #include <linux/io_uring.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 
-#include "cr_selftest.h"
+#include "fill_help.h"
 
-#define PAGE	4096UL
-#define RW	(PROT_READ | PROT_WRITE)
 #define NR	16
-
-static void fill(char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += 512)
-		*(unsigned long *)(p + i) = seed + i + 1;
-}
-
-static bool filled(const char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += 512)
-		if (*(unsigned long *)(p + i) != seed + i + 1)
-			return false;
-	return true;
-}
 
 /* A file of NR pages in the workload's directory. */
 static int make_file(struct cr_child *c, const char *name, unsigned long seed)

@@ -160,9 +160,8 @@ static void touch(const char *dir, const char *name)
 
 static void save_kept(struct __test_metadata *_metadata, struct cr_child *c, int crid)
 {
-	int fd = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = cr_open_image(_metadata, c);
 
-	ASSERT_LE(0, fd);
 	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
 		TH_LOG("%s: %s", strerror(errno), cr_reason());
 	}
@@ -271,23 +270,10 @@ static int call_with(struct __test_metadata *_metadata, const struct group *g, p
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static int nr_kept(void)
-{
-	FILE *f = fopen("/proc/checkpoints", "re");
-	char line[512];
-	int n = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		n++;
-	if (f)
-		fclose(f);
-	return n;
-}
-
 TEST(caller_out_of_memory)
 {
 	static const long too_little[] = { 0, 128 * KIB, 512 * KIB, MIB };
-	int err, crid, before = nr_kept();
+	int err, crid, before = cr_nr_kept();
 	struct group g;
 	struct cr_child c;
 	size_t i;
@@ -300,7 +286,7 @@ TEST(caller_out_of_memory)
 		EXPECT_TRUE(err == ENOMEM || err == -1) {
 			TH_LOG("%ld bytes: errno %d, checkpoint %d", too_little[i], err, crid);
 		}
-		EXPECT_EQ(before, nr_kept());
+		EXPECT_EQ(before, cr_nr_kept());
 		EXPECT_TRUE(falls_to(&g, MIB)) {
 			TH_LOG("%ld bytes are still charged", charged(&g));
 		}

@@ -3,38 +3,18 @@
  * Restart from memory: pages are shared with the checkpoint and between the
  * processes as they were, whatever the program has done to its mappings.
  */
-#include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "cr_selftest.h"
+#include "fill_help.h"
 
 #define SIZE	(8UL << 20)
-#define PAGE	4096UL
 
 static char *get(struct cr_child *c, size_t size)
 {
-	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, size, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CR_CHECK(c, p != MAP_FAILED);
 	return p;
-}
-
-static void fill(char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += PAGE)
-		*(unsigned long *)(p + i) = seed + i;
-}
-
-static bool filled(const char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += PAGE)
-		if (*(unsigned long *)(p + i) != seed + i)
-			return false;
-	return true;
 }
 
 /*

@@ -3,13 +3,9 @@
  * Shared anonymous memory: what processes of the tree share is still shared in
  * the copy, with the contents it had.
  */
-#include <sys/mman.h>
+#include "fill_help.h"
 
-#include "cr_selftest.h"
-
-#define PAGE	4096UL
 #define MIB	(1024 * 1024UL)
-#define RW	(PROT_READ | PROT_WRITE)
 #define SHARED	(MAP_SHARED | MAP_ANONYMOUS)
 
 static void *get(struct cr_child *c, size_t size, int flags)
@@ -18,24 +14,6 @@ static void *get(struct cr_child *c, size_t size, int flags)
 
 	CR_CHECK(c, p != MAP_FAILED);
 	return p;
-}
-
-static void fill(char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += 512)
-		*(unsigned long *)(p + i) = seed + i + 1;
-}
-
-static bool filled(const char *p, size_t size, unsigned long seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i += 512)
-		if (*(unsigned long *)(p + i) != seed + i + 1)
-			return false;
-	return true;
 }
 
 static bool zero(const char *p, size_t size)

@@ -45,15 +45,6 @@ static inline int copy_all(int in, int out, size_t piece, unsigned int pause_ms,
 	return n ? 1 : 0;
 }
 
-/* The image file of the workload, empty. */
-static inline int open_image(struct __test_metadata *_metadata, struct cr_child *c)
-{
-	int fd = open(c->image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	ASSERT_LE(0, fd);
-	return fd;
-}
-
 /*
  * A process that calls checkpoint() for @id and exits with the errno. It does not
  * have @not_fd, the reader's end.
@@ -100,22 +91,6 @@ static inline int exit_of(struct __test_metadata *_metadata, pid_t pid)
 
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* Pages of a kept checkpoint as /proc/checkpoints tells; -1 if it is not there. */
-static inline long kept_pages(int crid)
-{
-	FILE *f = fopen("/proc/checkpoints", "re");
-	long pages, found = -1;
-	char line[512];
-	int id;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%d %*d %*u %*u %*u %ld", &id, &pages) == 2 && id == crid)
-			found = pages;
-	if (f)
-		fclose(f);
-	return found;
 }
 
 #endif /* _STREAM_HELP_H */
