@@ -3,6 +3,8 @@
 # work is done by the scripts in tools/testing/checkpoint/.
 
 BUILD		?= $(CURDIR)/build
+# Torture is for the debug kernel, unless somebody asks for another one.
+TORTURE_KERNEL	:= $(or $(KERNEL),debug)
 KERNEL		?= normal
 CMD		?= uname -a
 MEM		?= 4096
@@ -15,6 +17,9 @@ TESTS		?=
 SIZES		?= 16 64 256 1024 4096
 TREES		?= 10 100 1000
 RUNS		?= 5
+MINUTES		?= 15
+SEED		?=
+PROGRAMS	?=
 
 export BUILD KERNEL ROOT_EXTRA CMD
 
@@ -33,6 +38,7 @@ help:
 	@echo 'make test             lint, KUnit and kselftests'
 	@echo 'make test TESTS=...   only the tests whose names match this shell pattern'
 	@echo 'make lint             checkpatch, sparse, W=1'
+	@echo 'make torture          faults, signals, hostile images ... on the debug kernel'
 	@echo 'make demo             the demonstration'
 	@echo 'make bench            measure, beside fork(), CRIU, cp and dd; plot (MEM=12000)'
 	@echo 'make export           the whole as a git-am series in build/series'
@@ -44,6 +50,8 @@ help:
 	@echo 'TIMEOUT=seconds       for vm and demo         ($(TIMEOUT))'
 	@echo 'SIZES=MiB... TREES=processes... RUNS=n   for bench'
 	@echo '                      ($(SIZES); $(TREES); $(RUNS))'
+	@echo 'MINUTES=n SEED=n PROGRAMS=patterns   for torture'
+	@echo '                      ($(MINUTES); a random one, printed; all)'
 	@echo 'SHARE=dir             shown at /host          ($(SHARE))'
 	@echo 'ROOT_EXTRA=packages   more for the guest      ($(ROOT_EXTRA))'
 	@echo 'CMDLINE=arguments     more for the kernel     ($(CMDLINE))'
@@ -103,6 +111,13 @@ lint: kernel
 test: guest
 	@$(SCRIPTS)/test.py $(VM_ARGS) --tests "$(TESTS)"
 
+# Figures go to $(BUILD)/torture.
+.PHONY: torture
+torture: KERNEL = $(TORTURE_KERNEL)
+torture: guest
+	@$(SCRIPTS)/torture.py $(VM_ARGS) --minutes "$(MINUTES)" --seed "$(SEED)" \
+		--programs "$(PROGRAMS)"
+
 .PHONY: export
 export: kernel
 	@$(LOCKED) $(SCRIPTS)/export.py $(BUILD)
@@ -111,7 +126,7 @@ export: kernel
 clean:
 	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
 		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
-		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench
+		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench $(BUILD)/torture
 
 .PHONY: distclean
 distclean:

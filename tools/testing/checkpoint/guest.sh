@@ -23,6 +23,11 @@ put() {
 	mv "$2.new" "$2"
 }
 
+# Has a header beside source $1 changed since program $2 was built?
+newer_header() {
+	[ -n "$(find "$(dirname "$1")" -maxdepth 1 -name '*.h' -newer "$2")" ]
+}
+
 # Every C file here is a program of its own, every script goes along with them.
 build_helpers() {
 	local src name bin
@@ -32,7 +37,7 @@ build_helpers() {
 		[ -f "$src" ] || continue
 		name=$(basename "$src" .c)
 		bin=$BUILD/helpers/$name
-		if [ ! "$bin" -nt "$src" ] || [ "$uapi" -nt "$bin" ]; then
+		if [ ! "$bin" -nt "$src" ] || [ "$uapi" -nt "$bin" ] || newer_header "$src" "$bin"; then
 			ccache gcc -O2 -Wall -Wextra -static -pthread -isystem "$headers" \
 				-o "$bin" "$src" -lm
 		fi

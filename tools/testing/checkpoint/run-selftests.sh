@@ -3,9 +3,11 @@
 # In the guest: run the kselftest programs named as arguments one by one, or
 # all of them, each between markers which the host's parser looks for. The
 # kernel log gets the names too, so that a splat can be told to its test.
-# TEST_SECONDS limits each program.
+# TEST_SECONDS limits each program, TEST_ARGS are its arguments; TEST_DIR is
+# where the programs are, if they are not the kselftests.
 
-cd /opt/checkpoint/selftests || exit 1
+from=${TEST_DIR:-/opt/checkpoint/selftests}
+cd "$from" || exit 1
 limit=${TEST_SECONDS:-300}
 [ $# = 0 ] && mapfile -t all <list && set -- "${all[@]}"
 
@@ -15,8 +17,9 @@ for prog; do
 	# A directory of its own to write to; the share is read-only.
 	dir=$(mktemp -d /tmp/selftest.XXXXXX)
 	# In a session of its own, so that all it leaves behind can be killed.
+	# shellcheck disable=SC2086	# several arguments
 	(cd "$dir" && exec setsid -w timeout --kill-after=10 "$limit" \
-		/opt/checkpoint/selftests/"$prog") 2>&1
+		"$from/$prog" ${TEST_ARGS:-}) 2>&1
 	rc=$?
 	rm -rf "$dir"
 	echo "selftest: end $prog" >/dev/kmsg
