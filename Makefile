@@ -45,7 +45,7 @@ help:
 	@echo 'make clean            remove what was built'
 	@echo 'make distclean        remove the kernel tree and the root file systems too'
 	@echo
-	@echo 'KERNEL=normal|debug   which kernel            ($(KERNEL))'
+	@echo 'KERNEL=normal|debug|kcsan   which kernel      ($(KERNEL))'
 	@echo 'MEM=MiB CPUS=n        size of the machine     ($(MEM), $(CPUS))'
 	@echo 'TIMEOUT=seconds       for vm and demo         ($(TIMEOUT))'
 	@echo 'SIZES=MiB... TREES=processes... RUNS=n   for bench'
@@ -124,7 +124,7 @@ export: kernel
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
+	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/kernel-kcsan $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
 		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
 		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench $(BUILD)/torture
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Build the kernel: kernel.sh normal|debug. Expects BUILD, and the build lock held.
+# Build the kernel: kernel.sh normal|debug|kcsan. Expects BUILD, and the build lock held.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -9,7 +9,7 @@ here=$(dirname "$(readlink -f "$0")")
 flavour=${1:-normal}
 out=$(kernel_dir "$flavour")
 fragments=("$here/config/base.config")
-[ "$flavour" = debug ] && fragments+=("$here/config/debug.config")
+[ "$flavour" != normal ] && fragments+=("$here/config/$flavour.config")
 project=$here/config/checkpoint.config
 
 configure() {

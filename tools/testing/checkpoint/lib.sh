@@ -14,8 +14,8 @@ export LC_ALL=C
 kernel_dir() {
 	case $1 in
 	normal)	echo "$BUILD/kernel" ;;
-	debug)	echo "$BUILD/kernel-debug" ;;
-	*)	echo "unknown KERNEL=$1 (normal, debug)" >&2; return 1 ;;
+	debug|kcsan)	echo "$BUILD/kernel-$1" ;;
+	*)	echo "unknown KERNEL=$1 (normal, debug, kcsan)" >&2; return 1 ;;
 	esac
 }
 

@@ -163,7 +163,7 @@ class Selftests:
 def leaks_of_ours(lines):
     """kmemleak reports that name a function of the project."""
     reports = re.split(r"^(?=unreferenced object)", "\n".join(lines), flags=re.M)
-    return [r for r in reports if re.search(r"\b(?:cr_|\w*checkpoint|\w*restart)\w*\+", r)]
+    return [r for r in reports if vm.OURS.search(r)]
 
 
 def blame(tally, console):
@@ -203,7 +203,7 @@ def main():
     args.add_argument("--tests", default="", help="shell patterns on test names")
     args.add_argument("--test-seconds", type=int, default=0, help="per program")
     opts = args.parse_args()
-    slow = 4 if opts.kernel == "debug" else 1
+    slow = 1 if opts.kernel == "normal" else 4
     opts.test_seconds = opts.test_seconds or 300 * slow
     opts.timeout, opts.name, opts.kunit = 2400 * slow, "test", True
     patterns = opts.tests.split()

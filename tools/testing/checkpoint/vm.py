@@ -33,6 +33,11 @@ SPLAT = re.compile("|".join((
     r"possible .*deadlock", r"refcount_t: ",
     r"Bad page (?:state|map)", r"unable to handle", r"kernel BUG at")))
 
+# A function of the project in a stack trace.
+OURS = re.compile(r"\b(?:cr_|\w*checkpoint|\w*restart)\w*\+")
+# One report of KCSAN, between its two rules.
+RACE = re.compile(r"^[^\n]*BUG: KCSAN: .*?^[^\n]*={20}[^\n]*\n", re.M | re.S)
+
 
 def splats(text):
     """The lines of a console log which report trouble."""
@@ -70,7 +75,7 @@ class Vm:
         self.opts = opts
         self.build = Path(opts.build).resolve()
         self.on_output = on_output or self.print_output
-        out = "kernel-debug" if opts.kernel == "debug" else "kernel"
+        out = "kernel" if opts.kernel == "normal" else f"kernel-{opts.kernel}"
         self.image = self.build / out / "arch/x86/boot/bzImage"
         logs = self.build / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -171,7 +176,11 @@ class Vm:
         return (COMPLAINED if found and not code else code), found
 
     def console_text(self):
-        return self.console.read_text(errors="replace") if self.console.exists() else ""
+        """What the kernel said, but for data races between others."""
+        if not self.console.exists():
+            return ""
+        return RACE.sub(lambda report: report.group(0) if OURS.search(report.group(0)) else "",
+                        self.console.read_text(errors="replace"))
 
     def explain(self, code, found):
         """Say on stderr what went wrong, if it was not the command itself."""
@@ -192,7 +201,7 @@ def parser():
     args = argparse.ArgumentParser()
     args.add_argument("--build", required=True)
     args.add_argument("--rootfs", required=True)
-    args.add_argument("--kernel", choices=("normal", "debug"), default="normal")
+    args.add_argument("--kernel", choices=("normal", "debug", "kcsan"), default="normal")
     args.add_argument("--mem", type=int, default=4096, help="MiB")
     args.add_argument("--cpus", type=int, default=2)
     args.add_argument("--timeout", type=int, default=600, help="seconds")
