@@ -46,8 +46,19 @@ class Tally:
         return 1 if c["not ok"] or not c["ok"] else 0
 
 
+def matches(name, patterns):
+    return any(fnmatch.fnmatch(name, p) for p in patterns)
+
+
+def unwanted(name, patterns):
+    """Left out by a pattern with a "!" before it."""
+    return matches(name, [p[1:] for p in patterns if p.startswith("!")])
+
+
 def wanted(name, patterns):
-    return not patterns or any(fnmatch.fnmatch(name, p) for p in patterns)
+    """Not left out, and one of those asked for, or nothing was asked for."""
+    take = [p for p in patterns if not p.startswith("!")]
+    return not unwanted(name, patterns) and (not take or matches(name, take))
 
 
 def lint(tally, build):
@@ -182,6 +193,9 @@ def blame(tally, console):
 def in_guest(tally, opts, patterns):
     listed = Path(opts.build) / "selftests.install" / "list"
     programs = listed.read_text().split() if listed.exists() else []
+    for name in programs:
+        if unwanted(name, patterns):
+            tally.add("skip", f"{name}: left out by TESTS='{' '.join(patterns)}'")
     programs = [p for p in programs if wanted(p, patterns)]
     opts.cmd = ('echo @@KUNIT; cat /sys/kernel/debug/kunit/*/results 2>/dev/null; '
                 'echo @@KUNIT-END; ')
@@ -200,7 +214,8 @@ def in_guest(tally, opts, patterns):
 
 def main():
     args = vm.parser()
-    args.add_argument("--tests", default="", help="shell patterns on test names")
+    args.add_argument("--tests", default="",
+                      help="shell patterns on test names; !pattern leaves out")
     args.add_argument("--test-seconds", type=int, default=0, help="per program")
     opts = args.parse_args()
     slow = 1 if opts.kernel == "normal" else 4
