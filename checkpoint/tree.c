@@ -310,6 +310,17 @@ int cr_tree_find(struct cr_ctx *ctx, pid_t pid)
 	return err < 0 ? err : check_namespace(ctx);
 }
 
+/* Every tid of the image is there once. */
+static int index_task(struct cr_ctx *ctx, struct xarray *by_tid, struct cr_task *t)
+{
+	int err = xa_insert(by_tid, t->tid, t, GFP_KERNEL_ACCOUNT);
+
+	if (err == -EBUSY)
+		return cr_fail(ctx, -EINVAL, "%s %d: is in the image twice",
+			       t->leader == t ? "pid" : "thread", t->tid);
+	return err ? cr_fail(ctx, err, "no memory for tasks") : 0;
+}
+
 static int build_process(struct cr_ctx *ctx, struct xarray *by_tid, const struct cr_rec *rec)
 {
 	const struct cr_img_process *p = rec->data;
@@ -325,8 +336,8 @@ static int build_process(struct cr_ctx *ctx, struct xarray *by_tid, const struct
 	t->leader = t;
 	t->process_rec = rec;
 	t->tid = p->pid;
-	if (xa_insert(by_tid, t->tid, t, GFP_KERNEL_ACCOUNT))
-		return cr_fail(ctx, -EINVAL, "pid %d: is in the image twice", t->tid);
+	if (index_task(ctx, by_tid, t))
+		return ctx->err;
 	if (!p->ppid) {
 		if (ctx->root)
 			return cr_fail(ctx, -EINVAL, "pid %d: second root of the tree", t->tid);
@@ -372,9 +383,7 @@ static int build_thread(struct cr_ctx *ctx, struct xarray *by_tid, const struct 
 	t->process_rec = leader->process_rec;
 	t->tid = th->tid;
 	list_add_tail(&t->sibling, &leader->threads);
-	if (xa_insert(by_tid, t->tid, t, GFP_KERNEL_ACCOUNT))
-		return cr_fail(ctx, -EINVAL, "thread %d: is in the image twice", t->tid);
-	return 0;
+	return index_task(ctx, by_tid, t);
 }
 
 /* Restore functions of these run once, in the one process that has them. */
