@@ -249,7 +249,8 @@ static inline bool torture_write(const char *path, const char *text)
  * A value of /proc/thread-self/checkpoint ("reason", "frozen_ns", ...); "" if
  * there is none. Valid until the next call. Keeps errno.
  */
-static inline const char *torture_report(const char *key)
+static inline
+const char *torture_report(const char *key)
 {
 	static char text[2048];
 	size_t len = strlen(key);
@@ -389,7 +390,7 @@ static inline bool torture_counts_more(const struct torture_counts *before,
 	if (now->tasks > before->tasks || now->fds > before->fds || now->kept != before->kept) {
 		more = true;
 		if (tell)
-			torture_say("tasks %ld, were %ld; descriptors %ld, were %ld; kept %ld, were %ld",
+			torture_say("tasks %ld (%ld), descriptors %ld (%ld), kept %ld (%ld)",
 				    now->tasks, before->tasks, now->fds, before->fds,
 				    now->kept, before->kept);
 	}
