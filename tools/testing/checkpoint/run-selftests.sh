@@ -21,6 +21,10 @@ for prog; do
 	(cd "$dir" && exec setsid -w timeout --kill-after=10 "$limit" \
 		"$from/$prog" ${TEST_ARGS:-}) 2>&1
 	rc=$?
+	# It did not end in time: where everybody waits goes to the kernel log.
+	case $rc in
+	124|137) echo w >/proc/sysrq-trigger ;;
+	esac
 	rm -rf "$dir"
 	echo "selftest: end $prog" >/dev/kmsg
 	echo
