@@ -120,10 +120,14 @@ static long call(const struct series *s, int *image)
 	return ret;
 }
 
-/* What went wrong: no memory, which for sockets and pipes is ENFILE, or a bad address. */
+/*
+ * What went wrong: no memory, or a bad address. Without memory a socket or a pipe
+ * is ENFILE, and a port is EADDRINUSE when there is none to note it down.
+ */
 static bool error_is_right(const struct series *s, int err)
 {
 	return err == ENOMEM || err == ENOBUFS || err == ENFILE ||
+	       (err == EADDRINUSE && s->op >= OP_ROLLBACK) ||
 	       (err == EAGAIN && strstr(torture_report("reason"), "no memory")) ||
 	       (err == EFAULT && (s->method == INJECT_COPY || s->method == INJECT_NTH));
 }
