@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Checkpoint/restart selftests: images that are changed before a restart.
+ * Checkpoint/restart selftests: an image in memory, to look at it, to change
+ * it so that all its checksums are right again, and to restart it.
  */
 #ifndef _IMAGE_HELP_H
 #define _IMAGE_HELP_H
 
+#include "cr_selftest.h"
+
+#include <string.h>
 #include <sys/wait.h>
 
-#include "cr_selftest.h"
+#define IMAGE_PAGE	4096UL
 
 struct image {
 	unsigned char *data;
 	size_t size;
-	size_t meta_end;
+	size_t room;		/* of data; more than size */
 };
+
+/* ---- checksums ---- */
 
 static inline unsigned int crc32c(unsigned int crc, const unsigned char *p, size_t n)
 {
@@ -27,10 +33,69 @@ static inline unsigned int crc32c(unsigned int crc, const unsigned char *p, size
 	return crc;
 }
 
-static inline void image_read(struct __test_metadata *_metadata, struct cr_child *c,
-			      struct image *im)
+#define XXH_1	0x9e3779b185ebca87ULL
+#define XXH_2	0xc2b2ae3d27d4eb4fULL
+#define XXH_3	0x165667b19e3779f9ULL
+#define XXH_4	0x85ebca77c2b2ae63ULL
+
+static inline __u64 xxh_rotl(__u64 v, int n)
 {
-	struct cr_img_header *hdr;
+	return v << n | v >> (64 - n);
+}
+
+static inline __u64 xxh_round(__u64 acc, __u64 in)
+{
+	return xxh_rotl(acc + in * XXH_2, 31) * XXH_1;
+}
+
+/* XXH64, seed 0, of whole pages. */
+static inline __u64 xxh64_pages(const unsigned char *p, size_t n)
+{
+	__u64 v[4] = { XXH_1 + XXH_2, XXH_2, 0, -XXH_1 }, in, hash;
+	size_t left;
+	int i;
+
+	for (left = n; left; left -= 32) {
+		for (i = 0; i < 4; i++, p += 8) {
+			memcpy(&in, p, 8);
+			v[i] = xxh_round(v[i], in);
+		}
+	}
+	hash = xxh_rotl(v[0], 1) + xxh_rotl(v[1], 7) + xxh_rotl(v[2], 12) + xxh_rotl(v[3], 18);
+	for (i = 0; i < 4; i++)
+		hash = (hash ^ xxh_round(0, v[i])) * XXH_1 + XXH_4;
+	hash += n;
+	hash = (hash ^ hash >> 33) * XXH_2;
+	hash = (hash ^ hash >> 29) * XXH_3;
+	return hash ^ hash >> 32;
+}
+
+/* Make the checksum of a record right. */
+static inline void image_sign(struct cr_img_rec *rec)
+{
+	rec->crc = 0;
+	rec->crc = crc32c(~0U, (void *)rec, sizeof(*rec) + rec->len);
+}
+
+static inline struct cr_img_header *image_header(struct image *im)
+{
+	return (void *)im->data;
+}
+
+static inline void image_sign_header(struct image *im)
+{
+	struct cr_img_header *hdr = image_header(im);
+
+	hdr->crc = 0;
+	hdr->crc = crc32c(~0U, im->data, sizeof(*hdr));
+}
+
+/* ---- the file ---- */
+
+/* Reads the workload's image; @extra is room behind it. */
+static inline void image_read(struct __test_metadata *_metadata, struct cr_child *c,
+			      struct image *im, size_t extra)
+{
 	struct stat st;
 	int fd;
 
@@ -38,38 +103,11 @@ static inline void image_read(struct __test_metadata *_metadata, struct cr_child
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fstat(fd, &st));
 	im->size = st.st_size;
-	im->data = malloc(im->size);
+	im->room = im->size + extra;
+	im->data = malloc(im->room);
 	ASSERT_NE(NULL, im->data);
 	ASSERT_EQ((ssize_t)im->size, read(fd, im->data, im->size));
 	close(fd);
-	hdr = (void *)im->data;
-	im->meta_end = sizeof(*hdr) + hdr->meta_bytes;
-}
-
-static inline struct cr_img_rec *next_rec(struct image *im, struct cr_img_rec *rec)
-{
-	unsigned char *p = im->data + sizeof(struct cr_img_header);
-
-	if (rec)
-		p = (unsigned char *)(rec + 1) + (rec->len + 7) / 8 * 8;
-	return p < im->data + im->meta_end ? (void *)p : NULL;
-}
-
-/* The @nth record of @type. */
-static inline struct cr_img_rec *find_rec(struct image *im, unsigned int type, int nth)
-{
-	struct cr_img_rec *rec = NULL;
-
-	while ((rec = next_rec(im, rec)))
-		if (rec->type == type && !nth--)
-			return rec;
-	return NULL;
-}
-
-static inline void sign(struct cr_img_rec *rec)
-{
-	rec->crc = 0;
-	rec->crc = crc32c(~0U, (void *)rec, sizeof(*rec) + rec->len);
 }
 
 static inline void image_write(struct __test_metadata *_metadata, struct cr_child *c,
@@ -83,8 +121,8 @@ static inline void image_write(struct __test_metadata *_metadata, struct cr_chil
 }
 
 /* Returns what restart() does; 0 if it succeeded, and the copy is gone again. */
-static inline int try_restart(struct __test_metadata *_metadata, struct cr_child *c,
-			      struct image *im)
+static inline int image_restart(struct __test_metadata *_metadata, struct cr_child *c,
+				struct image *im)
 {
 	int fd, err;
 	long ret;
@@ -102,6 +140,101 @@ static inline int try_restart(struct __test_metadata *_metadata, struct cr_child
 	/* Nothing is left of the attempt. */
 	EXPECT_TRUE(waitpid(-1, NULL, WNOHANG | __WALL) <= 0);
 	return err;
+}
+
+/* ---- metadata ---- */
+
+static inline size_t image_meta_end(struct image *im)
+{
+	return sizeof(struct cr_img_header) + image_header(im)->meta_bytes;
+}
+
+/* Bytes of a record in the image, with what it is padded with. */
+static inline size_t image_rec_size(const struct cr_img_rec *rec)
+{
+	return sizeof(*rec) + (rec->len + 7) / 8 * 8;
+}
+
+/* The record behind @rec, the first one for NULL; NULL at the end of the metadata. */
+static inline struct cr_img_rec *image_next(struct image *im, struct cr_img_rec *rec)
+{
+	unsigned char *p = im->data + sizeof(struct cr_img_header);
+
+	if (rec)
+		p = (unsigned char *)rec + image_rec_size(rec);
+	return p < im->data + image_meta_end(im) ? (void *)p : NULL;
+}
+
+/* The @nth record of @type. */
+static inline struct cr_img_rec *image_find(struct image *im, unsigned int type, int nth)
+{
+	struct cr_img_rec *rec = NULL;
+
+	while ((rec = image_next(im, rec)))
+		if (rec->type == type && !nth--)
+			return rec;
+	return NULL;
+}
+
+/* Change @size bytes at @offset of a record. */
+static inline void image_set(struct cr_img_rec *rec, size_t offset, const void *value,
+			     size_t size)
+{
+	memcpy((char *)(rec + 1) + offset, value, size);
+	image_sign(rec);
+}
+
+/* Take a record out. Nothing else may refer to its object. */
+static inline void image_remove(struct image *im, struct cr_img_rec *rec)
+{
+	size_t len = image_rec_size(rec);
+	unsigned char *end = (unsigned char *)rec + len;
+
+	memmove(rec, end, im->data + im->size - end);
+	im->size -= len;
+	image_header(im)->meta_bytes -= len;
+	image_header(im)->nr_records--;
+	image_sign_header(im);
+}
+
+/* ---- pages ---- */
+
+static inline struct cr_img_pages *image_pages(struct cr_img_rec *rec)
+{
+	return (void *)(rec + 1);
+}
+
+static inline unsigned char *image_page_data(struct cr_img_rec *rec)
+{
+	return (void *)(image_pages(rec) + 1);
+}
+
+/* Bytes of a run of pages: record and pages, which shared ones do not have. */
+static inline size_t image_run_size(struct cr_img_rec *rec)
+{
+	size_t len = sizeof(*rec) + rec->len;
+
+	return rec->type == CR_IMG_PAGES ? len + image_pages(rec)->nr_pages * IMAGE_PAGE : len;
+}
+
+/* The run with the page at @start; or, for -1, the trailer. */
+static inline struct cr_img_rec *image_run(struct image *im, __u64 start)
+{
+	struct cr_img_rec *rec = (void *)(im->data + image_meta_end(im));
+
+	for (; rec->type != CR_IMG_END; rec = (void *)rec + image_run_size(rec))
+		if (rec->type == CR_IMG_PAGES && start - image_pages(rec)->start <
+		    image_pages(rec)->nr_pages * IMAGE_PAGE)
+			return rec;
+	return start == -1ULL && rec->type == CR_IMG_END ? rec : NULL;
+}
+
+static inline void image_sign_run(struct cr_img_rec *rec)
+{
+	struct cr_img_pages *pages = image_pages(rec);
+
+	pages->hash = xxh64_pages(image_page_data(rec), pages->nr_pages * IMAGE_PAGE);
+	image_sign(rec);
 }
 
 #endif /* _IMAGE_HELP_H */

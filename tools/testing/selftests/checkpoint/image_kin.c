@@ -50,20 +50,13 @@ static void workload(struct cr_child *c)
 /* The reference to the pages at BASE. */
 static struct cr_img_rec *find_ref(struct image *im)
 {
-	struct cr_img_rec *rec = (void *)(im->data + im->meta_end);
+	struct cr_img_rec *rec = (void *)(im->data + image_meta_end(im));
 	struct cr_img_pages_ref *ref;
-	struct cr_img_pages *pages;
 
-	while (rec->type != CR_IMG_END) {
-		size_t len = sizeof(*rec) + rec->len;
-
+	for (; rec->type != CR_IMG_END; rec = (void *)rec + image_run_size(rec)) {
 		ref = (void *)(rec + 1);
-		pages = (void *)(rec + 1);
 		if (rec->type == CR_IMG_PAGES_REF && ref->start == BASE)
 			return rec;
-		if (rec->type == CR_IMG_PAGES)
-			len += pages->nr_pages * PAGE;
-		rec = (void *)rec + len;
 	}
 	return NULL;
 }
@@ -82,7 +75,7 @@ FIXTURE_SETUP(kin)
 		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
 	}
 	ASSERT_TRUE(cr_kill_tree(self->c.pid));
-	image_read(_metadata, &self->c, &self->im);
+	image_read(_metadata, &self->c, &self->im, 0);
 	self->rec = find_ref(&self->im);
 	ASSERT_NE(NULL, self->rec);
 	self->ref = (void *)(self->rec + 1);
@@ -98,8 +91,8 @@ FIXTURE_TEARDOWN(kin)
 static void refused(struct __test_metadata *_metadata, struct cr_child *c,
 		    struct image *im, struct cr_img_rec *rec)
 {
-	sign(rec);
-	EXPECT_EQ(EINVAL, try_restart(_metadata, c, im)) {
+	image_sign(rec);
+	EXPECT_EQ(EINVAL, image_restart(_metadata, c, im)) {
 		TH_LOG("%s", cr_reason());
 	}
 	EXPECT_NE(0, strlen(cr_reason()));
@@ -163,7 +156,7 @@ static struct cr_img_vma *find_vma(struct image *im, __u64 start, int nth,
 {
 	struct cr_img_vma *vma;
 
-	for (*rec = NULL; (*rec = next_rec(im, *rec));) {
+	for (*rec = NULL; (*rec = image_next(im, *rec));) {
 		vma = (void *)(*rec + 1);
 		if ((*rec)->type == CR_IMG_VMA && vma->start == start && !nth--)
 			return vma;
@@ -207,7 +200,7 @@ TEST_F(kin, not_related)
 	ASSERT_NE(NULL, vma);
 	/* one that no other has; no image has as many mappings as records */
 	vma->anon_id = ((struct cr_img_header *)self->im.data)->nr_records;
-	sign(rec);
+	image_sign(rec);
 	restarted(_metadata, &self->c, &self->im);
 }
 
@@ -216,12 +209,12 @@ TEST_F(kin, all_related)
 	struct cr_img_rec *rec = NULL;
 	struct cr_img_vma *vma;
 
-	while ((rec = next_rec(&self->im, rec))) {
+	while ((rec = image_next(&self->im, rec))) {
 		vma = (void *)(rec + 1);
 		if (rec->type != CR_IMG_VMA || !vma->anon_id)
 			continue;
 		vma->anon_id = 1;
-		sign(rec);
+		image_sign(rec);
 	}
 	restarted(_metadata, &self->c, &self->im);
 }
@@ -246,7 +239,7 @@ TEST_F(kin, twice)
 	rec = (struct cr_img_rec *)end - 1;
 	ASSERT_EQ((unsigned int)CR_IMG_END, rec->type);
 	end->total_bytes += len;
-	sign(rec);
+	image_sign(rec);
 	restarted(_metadata, &self->c, im);
 }
 

@@ -4,8 +4,8 @@
  * the errno that belongs to it; and whatever is written into them, the kernel
  * gives an error or a process, and leaves nothing behind.
  */
-#include "image_help.h"
 #include "task_help.h"
+#include "image_help.h"
 
 #include <stddef.h>
 #include <sys/time.h>
@@ -191,29 +191,27 @@ TEST(wrong_fields)
 		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
 	}
 	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im);
-	ASSERT_EQ(0, try_restart(_metadata, &c, &im)) {
+	image_read(_metadata, &c, &im, 0);
+	ASSERT_EQ(0, image_restart(_metadata, &c, &im)) {
 		TH_LOG("unchanged: %s", cr_reason());
 	}
 	for (i = 0; i < ARRAY_SIZE(wrongs); i++) {
 		const struct wrong *w = &wrongs[i];
 
-		rec = find_rec(&im, w->type, w->nth);
+		rec = image_find(&im, w->type, w->nth);
 		ASSERT_NE(NULL, rec) {
 			TH_LOG("%s: there is no record of type %u", w->what, w->type);
 		}
 		memcpy(old, (char *)(rec + 1) + w->offset, w->size);
-		memcpy((char *)(rec + 1) + w->offset, &w->value, w->size);
-		sign(rec);
-		err = try_restart(_metadata, &c, &im);
+		image_set(rec, w->offset, &w->value, w->size);
+		err = image_restart(_metadata, &c, &im);
 		EXPECT_EQ(w->err, err) {
 			TH_LOG("%s (type %u): %s", w->what, w->type, cr_reason());
 		}
 		EXPECT_TRUE(!err || *cr_reason());
-		memcpy((char *)(rec + 1) + w->offset, old, w->size);
-		sign(rec);
+		image_set(rec, w->offset, old, w->size);
 	}
-	EXPECT_EQ(0, try_restart(_metadata, &c, &im));
+	EXPECT_EQ(0, image_restart(_metadata, &c, &im));
 	cr_end(_metadata, &c);
 }
 
@@ -224,33 +222,24 @@ TEST(wrong_records)
 		CR_IMG_CRED, CR_IMG_SCHED, CR_IMG_SIGACTION, CR_IMG_SIGSTATE, CR_IMG_RLIMIT,
 		CR_IMG_ITIMER, CR_IMG_X86_REGS, CR_IMG_X86_XSTATE,
 	};
-	struct cr_img_header *hdr;
 	struct cr_img_rec *rec;
 	struct cr_child c;
 	struct image im, without;
-	size_t i, len;
+	size_t i;
 
 	cr_begin(_metadata, &c, do_everything);
 	ASSERT_LT(0, cr_save(_metadata, &c, 0));
 	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im);
+	image_read(_metadata, &c, &im, 0);
 	for (i = 0; i < ARRAY_SIZE(required); i++) {
-		rec = find_rec(&im, required[i], 0);
-		ASSERT_NE(NULL, rec);
-		len = sizeof(*rec) + (rec->len + 7) / 8 * 8;
-		without.size = im.size - len;
+		without.size = im.size;
 		without.data = malloc(im.size);
 		ASSERT_NE(NULL, without.data);
-		memcpy(without.data, im.data, (unsigned char *)rec - im.data);
-		memcpy(without.data + ((unsigned char *)rec - im.data),
-		       (unsigned char *)rec + len,
-		       im.data + im.size - ((unsigned char *)rec + len));
-		hdr = (void *)without.data;
-		hdr->meta_bytes -= len;
-		hdr->nr_records--;
-		hdr->crc = 0;
-		hdr->crc = crc32c(~0U, without.data, sizeof(*hdr));
-		EXPECT_EQ(EINVAL, try_restart(_metadata, &c, &without)) {
+		memcpy(without.data, im.data, im.size);
+		rec = image_find(&without, required[i], 0);
+		ASSERT_NE(NULL, rec);
+		image_remove(&without, rec);
+		EXPECT_EQ(EINVAL, image_restart(_metadata, &c, &without)) {
 			TH_LOG("without type %u: %s", required[i], cr_reason());
 		}
 		free(without.data);
@@ -303,8 +292,8 @@ TEST(anything)
 	cr_begin(_metadata, &c, do_everything);
 	ASSERT_LT(0, cr_save(_metadata, &c, 0));
 	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im);
-	for (rec = NULL; (rec = next_rec(&im, rec)) && nr < ARRAY_SIZE(recs);)
+	image_read(_metadata, &c, &im, 0);
+	for (rec = NULL; (rec = image_next(&im, rec)) && nr < ARRAY_SIZE(recs);)
 		if (rec->type >= CR_IMG_PROCESS && rec->type < CR_IMG_MM)
 			recs[nr++] = rec;
 	for (i = 0; i < NR_MUTATIONS; i++) {
@@ -314,13 +303,13 @@ TEST(anything)
 		       next_random() % (next_random() % 4 ? 8 : rec->len / 4);
 		old = *word;
 		*word = odd_value(old);
-		sign(rec);
-		good += !try_restart(_metadata, &c, &im);
+		image_sign(rec);
+		good += !image_restart(_metadata, &c, &im);
 		*word = old;
-		sign(rec);
+		image_sign(rec);
 	}
 	TH_LOG("%u of %u changed images could be restarted", good, i);
-	EXPECT_EQ(0, try_restart(_metadata, &c, &im));
+	EXPECT_EQ(0, image_restart(_metadata, &c, &im));
 	cr_end(_metadata, &c);
 }
 
