@@ -2,11 +2,8 @@
 /* Checkpoint/restart: credentials; and that restart gives none away. */
 #include "task_help.h"
 
-#include <grp.h>
 #include <linux/securebits.h>
 #include <sys/fsuid.h>
-
-#define CAP(n)	(1ULL << (n))
 
 static const gid_t groups[] = { 1005, 1002, 3000 };
 
@@ -176,11 +173,8 @@ static void denied(struct __test_metadata *_metadata, void (*workload)(struct cr
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		if (prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS) || setgroups(0, NULL) ||
-		    setresgid(uid, uid, uid) || setresuid(uid, uid, uid) || caps_only(caps))
+		if (become(uid, caps))
 			_exit(10);
-		/* or it could not read its own reason in /proc */
-		prctl(PR_SET_DUMPABLE, 1);
 		ret = sys_restart(0, fd, 0);
 		err = errno;
 		if (ret != -1)

@@ -5,6 +5,7 @@
 
 #include "cr_selftest.h"
 
+#include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
@@ -99,6 +100,8 @@ static inline pid_t must_fork(struct cr_child *c)
 	return pid;
 }
 
+#define CAP(n)		(1ULL << (n))
+
 struct caps {
 	struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3];
 };
@@ -129,6 +132,19 @@ static inline int caps_only(unsigned long long mask)
 		caps.set[i].effective = mask >> (32 * i);
 	}
 	return caps_set(&caps);
+}
+
+/*
+ * Become user @uid, in no group but the one of this number, with only @caps.
+ * Can still be traced by others of that user, and read its own report in /proc.
+ */
+static inline int become(uid_t uid, unsigned long long caps)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
+	    setresgid(uid, uid, uid) || setresuid(uid, uid, uid) || caps_only(caps) ||
+	    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))
+		return -1;
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 #endif /* _TASK_HELP_H */
