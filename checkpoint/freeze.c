@@ -284,7 +284,8 @@ static void wait_off_cpu(struct cr_ctx *ctx)
  *
  * Context: Process context, sleeps.
  * Return: 0; -EBUSY when a task does not park in time; -ESRCH when the root has
- * exited; -EINTR; -EOPNOTSUPP; or what cr_tree_walk() returns.
+ * exited; -EINTR; -EOPNOTSUPP; or what cr_tree_walk() and cr_tree_recheck()
+ * return.
  */
 int cr_freeze(struct cr_ctx *ctx)
 {
@@ -305,6 +306,8 @@ int cr_freeze(struct cr_ctx *ctx)
 
 	if (!ctx->freeze_start_ns)
 		ctx->freeze_start_ns = ktime_get_ns();
+	if (cr_tree_recheck(ctx))
+		return ctx->err;
 	wait_off_cpu(ctx);
 	ctx->time_ns = ktime_get_real_ns();
 	ctx->monotonic_ns = ktime_get_ns();

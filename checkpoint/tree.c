@@ -263,6 +263,26 @@ int cr_tree_walk(struct cr_ctx *ctx)
 }
 
 /**
+ * cr_tree_recheck() - may the caller still trace all of the tree?
+ * @ctx: the checkpoint; every task holds still
+ *
+ * When they were found the tasks were running, and may have executed a setuid
+ * program since.
+ *
+ * Return: 0; -EPERM as told.
+ */
+int cr_tree_recheck(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (check_task(ctx, t))
+			return ctx->err;
+	}
+	return 0;
+}
+
+/**
  * cr_tree_find() - begin with the root of the tree
  * @ctx: the checkpoint; gets its root, namespaces and all tasks
  * @pid: in the caller's PID namespace; 0 is the caller's own process
