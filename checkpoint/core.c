@@ -96,7 +96,7 @@ struct cr_ctx *cr_ctx_alloc(const char *call, unsigned long flags)
 	spin_lock_init(&ctx->lock);
 	mutex_init(&ctx->restore_lock);
 	mutex_init(&ctx->use_lock);
-	ctx->owner = current_euid();
+	ctx->maker = get_current_cred();
 	INIT_LIST_HEAD(&ctx->tasks);
 	INIT_LIST_HEAD(&ctx->spares);
 	INIT_LIST_HEAD(&ctx->snaps);
@@ -136,6 +136,7 @@ void cr_ctx_put(struct cr_ctx *ctx)
 		put_pid_ns(ctx->pid_ns);
 	if (ctx->user_ns)
 		put_user_ns(ctx->user_ns);
+	put_cred(ctx->maker);
 	kfree(ctx);
 }
 

@@ -22,6 +22,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/overflow.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/securebits.h>
@@ -44,6 +45,55 @@ static bool is_landlocked(const struct cred *cred)
 #else
 	return false;
 #endif
+}
+
+/* As for ptrace(): a sandbox does not reach what was made outside of it. */
+static bool landlock_covers(const struct cred *maker)
+{
+#ifdef CONFIG_SECURITY_LANDLOCK
+	const struct landlock_ruleset *mine, *theirs;
+	const struct landlock_hierarchy *h;
+
+	if (!landlock_initialized)
+		return true;
+	mine = landlock_cred(current_cred())->domain;
+	if (!mine)
+		return true;
+	theirs = landlock_cred(maker)->domain;
+	for (h = theirs ? theirs->hierarchy : NULL; h; h = h->parent)
+		if (h == mine->hierarchy)
+			return true;
+	return false;
+#else
+	return true;
+#endif
+}
+
+/**
+ * cr_cred_may_use() - may current use a kept checkpoint?
+ * @maker: credentials of the one who made it
+ *
+ * It contains memory that the maker was permitted to read. So the same user is
+ * not enough, as it is not enough for ptrace(): current must have the
+ * capabilities that the maker had, too. Another user needs
+ * CAP_CHECKPOINT_RESTORE, where the PID namespace belongs and where the maker
+ * lived; these differ if somebody has come in from outside.
+ *
+ * Return: true if it may.
+ */
+bool cr_cred_may_use(const struct cred *maker)
+{
+	const struct cred *cred = current_cred();
+
+	if (!landlock_covers(maker))
+		return false;
+	if (uid_eq(maker->euid, cred->euid) && maker->user_ns == cred->user_ns &&
+	    cap_issubset(maker->cap_permitted, cred->cap_permitted))
+		return true;
+	if (!checkpoint_restore_ns_capable(maker->user_ns))
+		return false;
+	return uid_eq(maker->euid, cred->euid) ||
+	       checkpoint_restore_ns_capable(task_active_pid_ns(current)->user_ns);
 }
 
 static u32 uid_of(struct cr_ctx *ctx, kuid_t uid, bool *unmapped)

@@ -630,7 +630,7 @@ enum cr_barrier {
  * @dumping: not even SIGKILL lets a parked task go
  * @disturbed: a task that was held has moved; what was dumped is void
  * @crid: id of the checkpoint
- * @owner: who made it
+ * @maker: credentials of the one who made it
  * @comm: name of the root process
  * @published: it can be found, or could, in the store
  * @use_lock: one call at a time writes it
@@ -693,7 +693,7 @@ struct cr_ctx {
 	bool dumping;
 	bool disturbed;
 	int crid;
-	kuid_t owner;
+	const struct cred *maker;
 	char comm[TASK_COMM_LEN];
 	bool published;
 	struct mutex use_lock; /* report.pages, report.bytes, checksums in hb */
@@ -764,6 +764,7 @@ int cr_process_refuse(struct cr_ctx *ctx, struct cr_task *t);
  */
 void cr_task_final(struct cr_ctx *ctx, struct cr_task *t);
 void cr_cred_commit(struct cr_task *t);
+bool cr_cred_may_use(const struct cred *maker);
 
 /* Under siglock, with the pending signals: nothing may expire in between. */
 void cr_itimer_read(struct task_struct *task, struct cr_img_itimer *img);

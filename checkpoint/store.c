@@ -16,7 +16,6 @@
  * others, serialises the writing of one checkpoint. Whoever works on one has a
  * reference, so discarding it meanwhile only makes it unknown.
  */
-#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/init.h>
 #include <linux/pid_namespace.h>
@@ -155,8 +154,7 @@ int cr_store_drop(struct cr_ctx *ctx)
  * @crid: id, in the caller's PID namespace
  *
  * Return: The checkpoint with a reference; ERR_PTR(-ESRCH) if there is none;
- * ERR_PTR(-EPERM) if another user has made it and the caller does not have
- * CAP_CHECKPOINT_RESTORE in the PID namespace.
+ * ERR_PTR(-EPERM) if cr_cred_may_use() says so.
  */
 struct cr_ctx *cr_store_find(int crid)
 {
@@ -172,8 +170,7 @@ struct cr_ctx *cr_store_find(int crid)
 	xa_unlock(&store->kept);
 	if (!ctx)
 		return ERR_PTR(-ESRCH);
-	if (!uid_eq(ctx->owner, current_euid()) &&
-	    !checkpoint_restore_ns_capable(task_active_pid_ns(current)->user_ns)) {
+	if (!cr_cred_may_use(ctx->maker)) {
 		cr_ctx_put(ctx);
 		return ERR_PTR(-EPERM);
 	}
@@ -224,7 +221,7 @@ static int checkpoints_show(struct seq_file *m, void *v)
 	xa_lock(&store->kept);
 	xa_for_each(&store->kept, crid, ctx) {
 		seq_printf(m, "%lu %d %u %llu %llu %llu %llu ", crid, ctx->report.pid,
-			   from_kuid_munged(seq_user_ns(m), ctx->owner), ctx->time_ns,
+			   from_kuid_munged(seq_user_ns(m), ctx->maker->euid), ctx->time_ns,
 			   ctx->report.meta_bytes, ctx->report.pages,
 			   ctx->report.frozen_ns);
 		seq_escape(m, ctx->comm, " \t\n\\");

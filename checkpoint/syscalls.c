@@ -48,8 +48,9 @@
  * - -EBADF: @fd is no descriptor, or not open for writing
  * - -ESRCH: there is no process @pid, or no checkpoint with this id, or a task
  *   of the tree was killed meanwhile
- * - -EPERM: the caller may not trace a task of the tree, or has not made the
- *   kept checkpoint and does not have CAP_CHECKPOINT_RESTORE
+ * - -EPERM: the caller may not trace a task of the tree; or has not made the
+ *   kept checkpoint, or has fewer capabilities than who made it, and does not
+ *   have CAP_CHECKPOINT_RESTORE
  * - -EOPNOTSUPP: something in the tree is not supported; the reason names it
  * - -EBUSY: a task does not come to rest in kernel.checkpoint_freeze_timeout_ms,
  *   or waits in vfork()
