@@ -6,6 +6,7 @@
  * Locking: task_lock() protects task_struct.cr_report and what it points to;
  * only the thread itself changes either, so it may follow the pointer without.
  */
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
@@ -146,15 +147,23 @@ void cr_report_free(struct task_struct *task)
  * @pid: not used
  * @task: whose
  *
- * Return: 0, or -ENOMEM.
+ * The reason names files and addresses of the tree, and with a descriptor that
+ * was opened before the task has executed a setuid program it would be read by
+ * somebody who may not.
+ *
+ * Return: 0; -EACCES if the reader could not look at the task with ptrace();
+ * -ENOMEM.
  */
 int proc_pid_checkpoint(struct seq_file *m, struct pid_namespace *ns,
 			struct pid *pid, struct task_struct *task)
 {
-	struct cr_report *r = kmalloc(sizeof(*r), GFP_KERNEL);
+	struct cr_report *r;
 	bool any;
 	int i;
 
+	if (!ptrace_may_access(task, PTRACE_MODE_READ_FSCREDS))
+		return -EACCES;
+	r = kmalloc(sizeof(*r), GFP_KERNEL);
 	if (!r)
 		return -ENOMEM;
 	task_lock(task);
