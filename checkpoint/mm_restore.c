@@ -15,6 +15,7 @@
  */
 #include <linux/binfmts.h>
 #include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/ksm.h>
 #include <linux/mm.h>
@@ -449,6 +450,16 @@ static int map_vma(struct cr_ctx *ctx, struct cr_task *t, u32 id,
 	return 0;
 }
 
+/* Nobody can write to an executable: it must be one for who will run it. */
+static int may_execute(struct cr_task *t, struct file *file)
+{
+	const struct cred *old = override_creds(t->cred);
+	int err = file_permission(file, MAY_EXEC);
+
+	revert_creds(old);
+	return err;
+}
+
 /* The same conditions as for prctl(PR_SET_MM_EXE_FILE). */
 static int set_exe(struct cr_ctx *ctx, struct cr_task *t, u32 exe_id,
 		   struct inode *own_exe)
@@ -467,7 +478,7 @@ static int set_exe(struct cr_ctx *ctx, struct cr_task *t, u32 exe_id,
 		return cr_fail(ctx, -EPERM,
 			       "pid %d: CAP_CHECKPOINT_RESTORE is needed to be %pD4",
 			       cr_pid(t), file);
-	err = file_permission(file, MAY_EXEC);
+	err = may_execute(t, file);
 	if (!err)
 		err = set_mm_exe_file(current->mm, file);
 	if (err)
