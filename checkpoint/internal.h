@@ -328,6 +328,9 @@ const struct cr_obj_ops *cr_obj_ops(u32 type);
 /* What the architecture puts into @t while it waits; all of it was checked. */
 int cr_arch_task_restore(struct cr_ctx *ctx, struct cr_task *t);
 
+/* Current is about to be restored: drop what it was born with from its creator. */
+void cr_arch_task_begin(void);
+
 /* Refuse, by name, what the architecture cannot dump of @t yet (LDT, …). */
 int cr_arch_task_refuse(struct cr_ctx *ctx, struct cr_task *t);
 

@@ -302,6 +302,7 @@ static void task_restore(struct callback_head *work)
 	sigset_t all;
 
 	t->task = get_task_struct(current);
+	cr_arch_task_begin();
 	/* until its own mask is put in place nothing is delivered */
 	sigfillset(&all);
 	set_current_blocked(&all);

@@ -28,6 +28,7 @@
 
 #include <asm/fpu/types.h>
 #include <asm/fpu/xstate.h>
+#include <asm/io_bitmap.h>
 #include <asm/segment.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
@@ -285,6 +286,28 @@ int cr_arch_regs_check(struct cr_ctx *ctx, const struct cr_rec *rec)
 }
 
 /* ---- restart ---- */
+
+/**
+ * cr_arch_task_begin() - current is about to be restored
+ *
+ * It was born as a copy of the caller. What no image can have is dropped: access
+ * to I/O ports and TLS segments. And the caller's registers: when the restored
+ * credentials are in force their owner can see them in /proc/<pid>/syscall,
+ * until those of the image are put in.
+ */
+void cr_arch_task_begin(void)
+{
+	struct pt_regs *regs = current_pt_regs();
+
+#ifdef CONFIG_X86_IOPL_IOPERM
+	current->thread.iopl_emul = 0;
+#endif
+	io_bitmap_exit(current);
+	memset(current->thread.tls_array, 0, sizeof(current->thread.tls_array));
+	memset(regs, 0, offsetof(struct pt_regs, ip));
+	/* in no system call */
+	regs->orig_ax = -1;
+}
 
 static int set_registers(struct cr_ctx *ctx, struct cr_task *t,
 			 const struct cr_rec *regs, const struct cr_rec *xstate)
