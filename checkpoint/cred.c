@@ -15,12 +15,14 @@
  * new credentials are prepared first, are what files are opened with, and come
  * into force last.
  *
- * Not saved: keyrings; the copy has those of the restarting caller.
+ * Not saved: keyrings. The copy has the session keyring of the restarting
+ * caller if it is of the same user, else none: possessing one is a permission.
  *
  * Locking: RCU while the credentials of another task are read.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/key.h>
 #include <linux/overflow.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
@@ -232,6 +234,19 @@ static bool gid_among(kgid_t gid, const struct cred *c)
 	return gid_eq(gid, c->gid) || gid_eq(gid, c->egid) || gid_eq(gid, c->sgid);
 }
 
+/* What a login does for another user; unlike setuid(), it is not forgotten here. */
+static void drop_keyrings(struct cred *new, const struct cred *old)
+{
+#ifdef CONFIG_KEYS
+	if (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid))
+		return;
+	key_put(new->session_keyring);
+	new->session_keyring = NULL;
+	key_put(new->request_key_auth);
+	new->request_key_auth = NULL;
+#endif
+}
+
 /* As setresuid() and setfsuid(). */
 static const char *set_uids(struct cr_ctx *ctx, const struct cr_img_cred *img,
 			    struct cred *new, const struct cred *old, int *err)
@@ -266,6 +281,7 @@ static const char *set_uids(struct cr_ctx *ctx, const struct cr_img_cred *img,
 	*err = security_task_fix_setuid(new, old, LSM_SETID_RES);
 	if (*err)
 		return "other user ids are not permitted";
+	drop_keyrings(new, old);
 	*err = set_cred_ucounts(new);
 	return *err ? "no memory for a user" : NULL;
 }
