@@ -9,7 +9,7 @@ set -euo pipefail
 
 : "${BUILD:?BUILD is not set: use the Makefile}"
 suite=bookworm
-packages="ca-certificates criu iproute2 mount procps psmisc redis-server redis-tools util-linux ${ROOT_EXTRA:-}"
+packages="ca-certificates criu iproute2 mount procps psmisc redis-server redis-tools stress-ng util-linux ${ROOT_EXTRA:-}"
 
 key=$( (echo "$suite $packages"; cat "$0") | sha256sum | cut -c1-12)
 image=$BUILD/rootfs-$key.ext4
