@@ -223,7 +223,7 @@ static int phase_dump(struct cr_ctx *ctx)
 		return ctx->err;
 	if ((ctx->flags & CHECKPOINT_KEEP) && cr_past_take(ctx))
 		return ctx->err;
-	if (cr_freeze_verify(ctx))
+	if (cr_verify_take(ctx) || cr_freeze_verify(ctx))
 		return ctx->err;
 	return cr_image_seal(ctx);
 }

@@ -389,5 +389,5 @@ int cr_flush_pages(struct cr_ctx *ctx, struct cr_out *out)
 	if (b->heads)
 		free_pages_exact(b->heads, HEADS_SIZE);
 	kvfree(b);
-	return err;
+	return err ?: cr_verify_check(ctx, ctx);
 }

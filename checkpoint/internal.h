@@ -30,6 +30,7 @@ struct cr_ctx;
 struct cr_past;
 struct cr_rollback;
 struct cr_task;
+struct cr_verify;
 
 /* ---- hbuf.c: room in the image ---- */
 
@@ -541,6 +542,7 @@ struct cr_snap {
 	struct mm_struct *mm;	/* of an address space, else NULL */
 	struct xarray *pages;	/* of shared memory: copied pages by index, else NULL */
 	u64 nr_pages;
+	struct cr_verify *verify; /* hashes of the freeze, or NULL; see verify.c */
 };
 
 /**
@@ -782,6 +784,28 @@ void cr_snap_set_parent(struct cr_ctx *ctx, u32 id, struct cr_task *parent);
 void cr_snaps_free(struct cr_ctx *ctx);
 u64 cr_snaps_pages(struct cr_ctx *ctx);
 bool cr_shmem_is_anon(struct file *file);	/* shared anonymous memory? */
+
+/* ---- verify.c: is a snapshot what was there at the freeze? ---- */
+
+#ifdef CONFIG_CHECKPOINT_VERIFY
+int cr_verify_take(struct cr_ctx *ctx);
+int cr_verify_check(struct cr_ctx *ctx, struct cr_ctx *from);
+void cr_verify_free(struct cr_snap *snap);
+#else
+static inline int cr_verify_take(struct cr_ctx *ctx)
+{
+	return 0;
+}
+
+static inline int cr_verify_check(struct cr_ctx *ctx, struct cr_ctx *from)
+{
+	return 0;
+}
+
+static inline void cr_verify_free(struct cr_snap *snap)
+{
+}
+#endif
 
 /*
  * In each restored leader when its credentials are in force and its memory is

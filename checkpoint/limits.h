@@ -46,6 +46,9 @@
 /* One run of pages; 512 pages are 2 MiB, one huge page. */
 #define CR_PAGES_RUN_MAX	512U
 
+/* Pages of one address space that are hashed: 64 GiB; hashes of it take 256 MiB. */
+#define CR_VERIFY_PAGES_MAX	(16U << 20)
+
 /* One pipe buffer is a page; a packet of a pipe never exceeds it. */
 #define CR_PIPE_BUF_MAX		PAGE_SIZE
 

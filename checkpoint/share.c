@@ -163,8 +163,10 @@ static int copy_shmem(struct cr_ctx *ctx, struct cr_snap *snap)
 int cr_fill_from_memory(struct cr_ctx *ctx)
 {
 	struct cr_snap *snap;
-	int err;
+	int err = cr_verify_check(ctx, ctx->from);
 
+	if (err)
+		return err;
 	list_for_each_entry(snap, &ctx->from->snaps, list) {
 		if (snap->mm) {
 			ctx->report.pages += get_mm_counter(snap->mm, MM_ANONPAGES);

@@ -192,6 +192,7 @@ static void free_snap(struct cr_snap *snap)
 	unsigned long index;
 	struct page *page;
 
+	cr_verify_free(snap);
 	if (snap->mm)
 		mmput(snap->mm);
 	if (snap->pages) {
