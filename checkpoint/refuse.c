@@ -210,7 +210,29 @@ static int refuse_shared_mm(struct cr_ctx *ctx, struct cr_task *t)
 	return 0;
 }
 
-/* Shared with another process. Only tasks hold references to these. */
+/* By another process, descriptors or directories; the task_lock of @task is held. */
+static const char *used_outside(struct task_struct *task)
+{
+	struct task_struct *p, *other;
+	const char *what = NULL;
+
+	rcu_read_lock();
+	for_each_process_thread(p, other) {
+		if (same_thread_group(other, task))
+			continue;
+		if (task->files && READ_ONCE(other->files) == task->files)
+			what = "descriptors shared with another process (CLONE_FILES)";
+		else if (task->fs && READ_ONCE(other->fs) == task->fs)
+			what = "working directory shared with another process (CLONE_FS)";
+	}
+	rcu_read_unlock();
+	return what;
+}
+
+/*
+ * Shared with another process. Another checkpoint or a rollback may hold references
+ * to files and directories as well: look only if one may be of a task.
+ */
 static const char *shared_outside(struct task_struct *task)
 {
 	struct sighand_struct *sighand;
@@ -219,10 +241,9 @@ static const char *shared_outside(struct task_struct *task)
 	int nr = get_nr_threads(task);
 
 	task_lock(task);
-	if (task->files && atomic_read(&task->files->count) > nr)
-		what = "descriptors shared with another process (CLONE_FILES)";
-	else if (task->fs && task->fs->users > nr)
-		what = "working directory shared with another process (CLONE_FS)";
+	if ((task->files && atomic_read(&task->files->count) > nr) ||
+	    (task->fs && task->fs->users > nr))
+		what = used_outside(task);
 	task_unlock(task);
 	if (what)
 		return what;
