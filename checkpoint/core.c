@@ -11,6 +11,7 @@
 #include <linux/fs_struct.h>
 #include <linux/ktime.h>
 #include <linux/pid_namespace.h>
+#include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
@@ -211,7 +212,24 @@ static int phase_prepare(struct cr_ctx *ctx, pid_t pid)
 	return 0;
 }
 
-static int phase_dump(struct cr_ctx *ctx)
+/*
+ * Who is parked may be parked for several: a checkpoint must not see the tasks
+ * that it dumps be replaced by a rollback.
+ */
+static DECLARE_RWSEM(cr_dump_sem);
+
+/* A rollback is about to take the place of tasks that are parked. */
+int cr_dumps_lock(void)
+{
+	return down_write_killable(&cr_dump_sem);
+}
+
+void cr_dumps_unlock(void)
+{
+	up_write(&cr_dump_sem);
+}
+
+static int dump_tree(struct cr_ctx *ctx)
 {
 	struct cr_task *t;
 
@@ -226,6 +244,18 @@ static int phase_dump(struct cr_ctx *ctx)
 	if (cr_verify_take(ctx) || cr_freeze_verify(ctx))
 		return ctx->err;
 	return cr_image_seal(ctx);
+}
+
+static int phase_dump(struct cr_ctx *ctx)
+{
+	int err;
+
+	if (down_read_killable(&cr_dump_sem))
+		return cr_fail(ctx, -EINTR, "interrupted");
+	/* a rollback may have been quicker */
+	err = cr_freeze_verify(ctx) ?: dump_tree(ctx);
+	up_read(&cr_dump_sem);
+	return err;
 }
 
 /* As read(2) and write(2) do, but not while the tree is stopped. */

@@ -10,8 +10,14 @@
  * cr_task.hold goes from NONE to PARKED (by the task), to STOPPED or ZOMBIE (by
  * the caller) or to GONE (by the task, when it dies), under ctx->lock. Once
  * ctx->dumping is set no task leaves, not even killed; that window is short.
+ *
+ * Several checkpoints may want the same task at a time, and its caller may be in
+ * the tree of another one. None of them may wait for another, or they would wait
+ * in a circle. So a task that is parked for one counts for all whose task work it
+ * has: it goes from one to the next without seeing user mode in between.
  */
 #include <linux/freezer.h>
+#include <linux/hashtable.h>
 #include <linux/kallsyms.h>
 #include <linux/ktime.h>
 #include <linux/sched/debug.h>
@@ -23,6 +29,39 @@
 
 /* How long a task may take to park; kernel.checkpoint_freeze_timeout_ms. */
 unsigned int cr_freeze_timeout_ms = 10 * MSEC_PER_SEC;
+
+/* Every &struct cr_task whose task is in cr_park(), by task. */
+static DEFINE_HASHTABLE(cr_parked, 8);
+static DEFINE_SPINLOCK(cr_parked_lock);
+
+static void parked_add(struct cr_task *t)
+{
+	spin_lock(&cr_parked_lock);
+	hash_add(cr_parked, &t->parked, (unsigned long)t->task);
+	spin_unlock(&cr_parked_lock);
+}
+
+static void parked_del(struct cr_task *t)
+{
+	spin_lock(&cr_parked_lock);
+	hash_del(&t->parked);
+	spin_unlock(&cr_parked_lock);
+}
+
+/* Is it in cr_park(), for whomever? Then what is queued now runs before user mode. */
+static bool is_parked(const struct task_struct *task)
+{
+	struct cr_task *t;
+	bool found = false;
+
+	spin_lock(&cr_parked_lock);
+	hash_for_each_possible(cr_parked, t, parked, (unsigned long)task) {
+		if (t->task == task)
+			found = true;
+	}
+	spin_unlock(&cr_parked_lock);
+	return found;
+}
 
 static unsigned long switches(const struct task_struct *task)
 {
@@ -50,6 +89,17 @@ static bool set_hold(struct cr_task *t, enum cr_hold from, enum cr_hold to)
 	return ok;
 }
 
+/* Was it parked for another checkpoint when this one came to look? */
+static bool is_held_parked(struct cr_task *t)
+{
+	bool parked;
+
+	spin_lock(&t->ctx->lock);
+	parked = t->hold == CR_HOLD_PARKED;
+	spin_unlock(&t->ctx->lock);
+	return parked;
+}
+
 /* A parked task got SIGKILL: may it leave? Not while its state is being read. */
 static bool may_leave(struct cr_task *t)
 {
@@ -73,7 +123,7 @@ static void wait_parked(struct cr_task *t)
 	prepare_to_wait(&ctx->task_wait, &wait, TASK_KILLABLE);
 	if (set_hold(t, CR_HOLD_NONE, CR_HOLD_PARKED))
 		arrive(ctx);
-	else
+	else if (!is_held_parked(t))
 		WRITE_ONCE(ctx->disturbed, true);
 	while (READ_ONCE(ctx->parking)) {
 		if (fatal_signal_pending(current)) {
@@ -103,7 +153,8 @@ static void cr_park(struct callback_head *work)
 	struct cr_task *t = container_of(work, struct cr_task, work);
 	struct cr_ctx *ctx = t->ctx;
 
-	if ((current->flags & PF_EXITING) || fatal_signal_pending(current)) {
+	if (((current->flags & PF_EXITING) || fatal_signal_pending(current)) &&
+	    !is_held_parked(t)) {
 		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_GONE))
 			arrive(ctx);
 		else
@@ -113,7 +164,9 @@ static void cr_park(struct callback_head *work)
 
 		cmpxchg64(&ctx->freeze_start_ns, 0, now);
 		cr_arch_park();
+		parked_add(t);
 		wait_parked(t);
+		parked_del(t);
 	}
 	let_go(ctx);
 }
@@ -150,6 +203,9 @@ static void look_at(struct cr_ctx *ctx, struct cr_task *t)
 	if (task_is_stopped(t->task)) {
 		t->switches = switches(t->task);
 		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_STOPPED))
+			arrive(ctx);
+	} else if (is_parked(t->task)) {
+		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_PARKED))
 			arrive(ctx);
 	} else if (task_is_traced(t->task)) {
 		cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): is being traced: not supported",

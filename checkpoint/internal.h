@@ -416,6 +416,7 @@ enum cr_hold {
  * @sibling: in the parent's @children or the leader's @threads
  * @nr_threads: leaders only: threads in the group with the leader
  * @hold: checkpoint: &enum cr_hold
+ * @parked: checkpoint: while the task is in cr_park(), see freeze.c
  * @queued: @work was given to the task, and holds a reference to @ctx
  * @work: checkpoint: parks it; restart: restores it; runs in its own context
  * @switches: context switches when it was found stopped
@@ -441,6 +442,7 @@ struct cr_task {
 	u32 nr_threads;
 
 	enum cr_hold hold;
+	struct hlist_node parked;
 	bool queued;
 	struct callback_head work;
 	unsigned long switches;
@@ -503,6 +505,8 @@ long cr_do_discard(int crid);
 long cr_do_restart(int crid, struct file *file, unsigned long flags);
 
 void cr_phase_end(struct cr_ctx *ctx, enum cr_phase phase);
+int cr_dumps_lock(void);
+void cr_dumps_unlock(void);
 void cr_pos_lock(struct file *file);
 void cr_pos_unlock(struct file *file);
 

@@ -429,6 +429,22 @@ static void wait_live_gone(struct cr_ctx *live)
 	}
 }
 
+/*
+ * No checkpoint is dumping the live tree. The kill tells those who have it
+ * parked as well, for another rollback or a checkpoint, that it is not what it was.
+ */
+static int switch_and_kill(struct cr_ctx *ctx, struct cr_ctx *live)
+{
+	int err = cr_freeze_verify(live);
+
+	if (err)
+		return cr_fail(ctx, err, "%s", live->report.reason);
+	err = cr_rollback_switch(ctx, live);
+	if (!err)
+		kill_live(live);
+	return err;
+}
+
 /**
  * cr_rollback_commit() - put the restored tree in the place of the live one
  * @ctx: the restart; every task waits to be released
@@ -445,15 +461,17 @@ int cr_rollback_commit(struct cr_ctx *ctx)
 
 	if (!live)
 		return ctx->err;
-	err = cr_freeze(live) ?: cr_freeze_verify(live);
-	if (err)
+	err = cr_freeze(live);
+	if (!err && cr_dumps_lock())
+		err = cr_fail(live, -EINTR, "killed while restoring");
+	if (err) {
 		cr_fail(ctx, err, "%s", live->report.reason);
-	else
-		err = cr_rollback_switch(ctx, live);
-	if (!err) {
-		put_file_flags(ctx);
-		kill_live(live);
+	} else {
+		err = switch_and_kill(ctx, live);
+		cr_dumps_unlock();
 	}
+	if (!err)
+		put_file_flags(ctx);
 	cr_thaw(live);
 	if (!err)
 		wait_live_gone(live);

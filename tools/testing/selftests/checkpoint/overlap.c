@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Checkpoints at the same time that want the same tasks: none may wait for the
+ * other, and each is right.
+ */
+#include <pthread.h>
+
+#include "cr_selftest.h"
+
+#define CHILDREN	6
+#define ROUNDS		12
+
+/* Its processes are asked one after the other, so each caller gets some first. */
+static void family(struct cr_child *c)
+{
+	pid_t pid[CHILDREN];
+	int i, status;
+
+	for (i = 0; i < CHILDREN; i++) {
+		pid[i] = fork();
+		CR_CHECK(c, pid[i] >= 0);
+		if (!pid[i]) {
+			cr_wait_go(c);
+			_exit(20 + i);
+		}
+	}
+	cr_ready(c);
+	for (i = 0; i < CHILDREN; i++) {
+		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i]);
+		CR_CHECK(c, WIFEXITED(status) && WEXITSTATUS(status) == 20 + i);
+	}
+}
+
+struct caller {
+	pthread_barrier_t *barrier;
+	pid_t pid;
+	long crid[ROUNDS];
+	int err;
+	char reason[300];
+};
+
+static void *keep_many(void *arg)
+{
+	struct caller *me = arg;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(me->barrier);
+		me->crid[i] = sys_checkpoint(me->pid, -1, CHECKPOINT_KEEP);
+		if (me->crid[i] < 0 && !me->err) {
+			me->err = errno;
+			snprintf(me->reason, sizeof(me->reason), "%s", cr_reason());
+		}
+	}
+	return NULL;
+}
+
+/* Three callers, one tree; all succeed, and what they have can be restarted. */
+TEST(one_tree_several_callers)
+{
+	enum { CALLERS = 3 };
+	struct caller caller[CALLERS] = { 0 };
+	pthread_t thread[CALLERS];
+	pthread_barrier_t barrier;
+	struct cr_child c;
+	int i, k;
+
+	cr_begin(_metadata, &c, family);
+	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, CALLERS));
+	for (i = 0; i < CALLERS; i++) {
+		caller[i].barrier = &barrier;
+		caller[i].pid = c.pid;
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, keep_many, &caller[i]));
+	}
+	for (i = 0; i < CALLERS; i++) {
+		ASSERT_EQ(0, pthread_join(thread[i], NULL));
+		EXPECT_EQ(0, caller[i].err) {
+			TH_LOG("%s: %s", strerror(caller[i].err), caller[i].reason);
+		}
+	}
+	cr_finish(_metadata, &c, "original");
+	for (i = 0; i < CALLERS; i++) {
+		ASSERT_LT(0, caller[i].crid[ROUNDS - 1]);
+		cr_load_from(_metadata, &c, caller[i].crid[ROUNDS - 1], -1, 0);
+		cr_finish(_metadata, &c, "copy");
+		for (k = 0; k < ROUNDS; k++)
+			EXPECT_EQ(0, sys_checkpoint(caller[i].crid[k], -1, CHECKPOINT_DISCARD));
+	}
+	cr_end(_metadata, &c);
+}
+
+/* Checkpoints its own child, and then puts it back, all the time. */
+static void guardian(struct cr_child *c)
+{
+	bool ready = false;
+	long crid;
+	pid_t pid;
+
+	pid = fork();
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		cr_wait_go(c);
+		_exit(0);
+	}
+	while (access(c->go, F_OK)) {
+		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
+		/* it may end at any time once told to go on */
+		if (crid < 0)
+			CR_CHECK(c, !access(c->go, F_OK));
+		else if (sys_restart(crid, -1, RESTART_ROLLBACK) < 0)
+			CR_CHECK(c, !access(c->go, F_OK));
+		if (crid > 0)
+			CR_CHECK(c, !sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+		if (!ready) {
+			int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+			CR_CHECK(c, fd >= 0);
+			close(fd);
+			ready = true;
+		}
+	}
+	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+}
+
+/* Who checkpoints, and whom it checkpoints, are checkpointed by another one. */
+TEST(caller_in_the_tree_of_another)
+{
+	struct cr_child c;
+	long crid;
+	int i;
+
+	cr_begin(_metadata, &c, guardian);
+	for (i = 0; i < ROUNDS; i++) {
+		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		ASSERT_LT(0, crid) {
+			TH_LOG("%s: %s", strerror(errno), cr_reason());
+		}
+		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
+TEST_HARNESS_MAIN
