@@ -173,7 +173,8 @@ static void cr_park(struct callback_head *work)
 
 static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 {
-	if (t->queued || t->hold == CR_HOLD_CALLER)
+	/* what was found to be exiting in an earlier pass is not asked again */
+	if (t->queued || READ_ONCE(t->hold) != CR_HOLD_NONE)
 		return;
 	init_task_work(&t->work, cr_park);
 	atomic_inc(&ctx->nr_running);

@@ -109,6 +109,66 @@ TEST(whole_tree)
 }
 
 /* A copy can be checkpointed in its turn, with all its pids. */
+static void forks_all_the_time(struct cr_child *c)
+{
+	pid_t pid;
+
+	while (access(c->go, F_OK)) {
+		pid = fork();
+		CR_CHECK(c, pid >= 0);
+		if (!pid)
+			_exit(0);
+		CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+	}
+	_exit(0);
+}
+
+static void zombie_among_forks(struct cr_child *c)
+{
+	pid_t zombie = fork(), pid[3];
+	siginfo_t info;
+	int status, i;
+
+	CR_CHECK(c, zombie >= 0);
+	if (!zombie)
+		_exit(3);
+	CR_CHECK(c, !waitid(P_PID, zombie, &info, WEXITED | WNOWAIT));
+	for (i = 0; i < 3; i++) {
+		pid[i] = fork();
+		CR_CHECK(c, pid[i] >= 0);
+		if (!pid[i])
+			forks_all_the_time(c);
+	}
+	cr_ready(c);
+	for (i = 0; i < 3; i++)
+		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i] && !status);
+	CR_CHECK(c, waitpid(zombie, &status, 0) == zombie && status == 3 << 8);
+}
+
+/* Passes over the tree that find new tasks find the zombie again, and it is no trouble. */
+TEST(zombie_while_others_fork)
+{
+	struct cr_child c;
+	int i, nr_good = 0;
+	long crid;
+
+	cr_begin(_metadata, &c, zombie_among_forks);
+	for (i = 0; i < 40; i++) {
+		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		if (crid < 0) {
+			EXPECT_NE(EBUSY, errno) {
+				TH_LOG("%s", cr_reason());
+			}
+			continue;
+		}
+		EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+		nr_good++;
+	}
+	EXPECT_LT(0, nr_good);
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
 TEST(copy_of_a_copy)
 {
 	struct cr_child c;
