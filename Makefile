@@ -125,7 +125,7 @@ export: kernel
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)/kernel $(BUILD)/kernel-debug $(BUILD)/kernel-kcsan $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
+	rm -rf $(BUILD)/kernel $(BUILD)/kernel-* $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
 		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
 		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench $(BUILD)/torture
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Build what the guest sees at /opt/checkpoint: our init and other helpers,
 # the ckpt command and the kselftests. All static, so that the guest's libc does not matter.
-# guest.sh normal|debug|kcsan; expects BUILD and the build lock held.
+# guest.sh FLAVOUR; expects BUILD and the build lock held.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Build the kernel: kernel.sh normal|debug|kcsan. Expects BUILD, and the build lock held.
+# Build the kernel: kernel.sh FLAVOUR, as kernel_dir() knows them. Expects BUILD, and
+# the build lock held.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -9,7 +10,7 @@ here=$(dirname "$(readlink -f "$0")")
 flavour=${1:-normal}
 out=$(kernel_dir "$flavour")
 fragments=("$here/config/base.config")
-[ "$flavour" != normal ] && fragments+=("$here/config/$flavour.config")
+[ "$flavour" = normal ] || fragments+=("$here/config/$flavour.config")
 project=$here/config/checkpoint.config
 
 configure() {

@@ -11,12 +11,18 @@ VERSION=$(dpkg-query -W -f '${Version}' linux-source-6.12)
 export CCACHE_DIR=$BUILD/ccache CCACHE_BASEDIR=$BUILD
 export LC_ALL=C
 
+CONFIGS=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/config
+
+# The kernel flavours: normal is base.config, any other adds a fragment of its name.
 kernel_dir() {
-	case $1 in
-	normal)	echo "$BUILD/kernel" ;;
-	debug|kcsan)	echo "$BUILD/kernel-$1" ;;
-	*)	echo "unknown KERNEL=$1 (normal, debug, kcsan)" >&2; return 1 ;;
-	esac
+	if [ "$1" = normal ]; then
+		echo "$BUILD/kernel"
+	elif [ "$1" != base ] && [ "$1" != checkpoint ] && [ -f "$CONFIGS/$1.config" ]; then
+		echo "$BUILD/kernel-$1"
+	else
+		echo "unknown KERNEL=$1: no config/$1.config" >&2
+		return 1
+	fi
 }
 
 # The outer make's flags (its -j, its variables) are none of an inner one's business.

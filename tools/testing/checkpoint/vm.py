@@ -201,7 +201,7 @@ def parser():
     args = argparse.ArgumentParser()
     args.add_argument("--build", required=True)
     args.add_argument("--rootfs", required=True)
-    args.add_argument("--kernel", choices=("normal", "debug", "kcsan"), default="normal")
+    args.add_argument("--kernel", default="normal", help="flavour, as for make KERNEL=")
     args.add_argument("--mem", type=int, default=4096, help="MiB")
     args.add_argument("--cpus", type=int, default=2)
     args.add_argument("--timeout", type=int, default=600, help="seconds")
