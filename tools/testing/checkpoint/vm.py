@@ -97,7 +97,9 @@ class Vm:
         words = ["console=ttyS0", "root=/dev/vda", "rw", "rootfstype=ext4",
                  "init=/sbin/vm-init", "panic=-1", "ignore_loglevel",
                  "net.ifnames=0", "tsc=reliable", "watchdog_thresh=60",
-                 "rcupdate.rcu_cpu_stall_timeout=120", "printk.devkmsg=on"]
+                 "rcupdate.rcu_cpu_stall_timeout=120", "printk.devkmsg=on",
+                 # a busy host may not give the timer's interrupt in time
+                 "no_timer_check"]
         if not self.opts.kunit:
             words.append("kunit.enable=0")
         return " ".join(words + [self.opts.cmdline])
