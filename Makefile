@@ -20,6 +20,7 @@ RUNS		?= 5
 MINUTES		?= 15
 SEED		?=
 PROGRAMS	?=
+COVERAGE_SECONDS ?= 60
 
 export BUILD KERNEL ROOT_EXTRA CMD
 
@@ -40,19 +41,21 @@ help:
 	@echo '                      "!pattern" leaves out'
 	@echo 'make lint             checkpatch, sparse, W=1'
 	@echo 'make torture          faults, signals, hostile images ... on the debug kernel'
+	@echo 'make coverage         which lines the tests reach'
 	@echo 'make demo             the demonstration'
 	@echo 'make bench            measure, beside fork(), CRIU, cp and dd; plot (MEM=12000)'
 	@echo 'make export           the whole as a git-am series in build/series'
 	@echo 'make clean            remove what was built'
 	@echo 'make distclean        remove the kernel tree and the root file systems too'
 	@echo
-	@echo 'KERNEL=normal|debug|kcsan   which kernel      ($(KERNEL))'
+	@echo 'KERNEL=normal|debug|...   which kernel        ($(KERNEL))'
 	@echo 'MEM=MiB CPUS=n        size of the machine     ($(MEM), $(CPUS))'
 	@echo 'TIMEOUT=seconds       for vm and demo         ($(TIMEOUT))'
 	@echo 'SIZES=MiB... TREES=processes... RUNS=n   for bench'
 	@echo '                      ($(SIZES); $(TREES); $(RUNS))'
 	@echo 'MINUTES=n SEED=n PROGRAMS=patterns   for torture'
 	@echo '                      ($(MINUTES); a random one, printed; all)'
+	@echo 'COVERAGE_SECONDS=n    for each torture program in coverage ($(COVERAGE_SECONDS))'
 	@echo 'SHARE=dir             shown at /host          ($(SHARE))'
 	@echo 'ROOT_EXTRA=packages   more for the guest      ($(ROOT_EXTRA))'
 	@echo 'CMDLINE=arguments     more for the kernel     ($(CMDLINE))'
@@ -119,6 +122,13 @@ torture: guest
 	@$(SCRIPTS)/torture.py $(VM_ARGS) --minutes "$(MINUTES)" --seed "$(SEED)" \
 		--programs "$(PROGRAMS)"
 
+# Counters, table and marked sources are in $(BUILD)/coverage.
+.PHONY: coverage
+coverage: KERNEL = coverage
+coverage: guest
+	@$(SCRIPTS)/coverage.py $(VM_ARGS) --timeout 14400 --tests "$(TESTS)" \
+		--torture-seconds "$(COVERAGE_SECONDS)"
+
 .PHONY: export
 export: kernel
 	@$(LOCKED) $(SCRIPTS)/export.py $(BUILD)
@@ -127,7 +137,7 @@ export: kernel
 clean:
 	rm -rf $(BUILD)/kernel $(BUILD)/kernel-* $(BUILD)/guest $(BUILD)/tools $(BUILD)/helpers \
 		$(BUILD)/selftests $(BUILD)/selftests.install $(BUILD)/lint \
-		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench $(BUILD)/torture
+		$(BUILD)/series $(BUILD)/export $(BUILD)/lint-passed $(BUILD)/logs $(BUILD)/results $(BUILD)/bench $(BUILD)/torture $(BUILD)/coverage
 
 .PHONY: distclean
 distclean:
