@@ -8,6 +8,7 @@
 
 #include "cr_selftest.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -121,8 +122,8 @@ static inline void image_write(struct __test_metadata *_metadata, struct cr_chil
 }
 
 /* Returns what restart() does; 0 if it succeeded, and the copy is gone again. */
-static inline int image_restart(struct __test_metadata *_metadata, struct cr_child *c,
-				struct image *im)
+static inline int image_restart_flags(struct __test_metadata *_metadata, struct cr_child *c,
+				      struct image *im, unsigned long flags)
 {
 	int fd, err;
 	long ret;
@@ -130,7 +131,7 @@ static inline int image_restart(struct __test_metadata *_metadata, struct cr_chi
 	image_write(_metadata, c, im);
 	fd = open(c->image, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	ret = sys_restart(0, fd, 0);
+	ret = sys_restart(0, fd, flags);
 	err = errno;
 	close(fd);
 	if (ret > 0) {
@@ -140,6 +141,12 @@ static inline int image_restart(struct __test_metadata *_metadata, struct cr_chi
 	/* Nothing is left of the attempt. */
 	EXPECT_TRUE(waitpid(-1, NULL, WNOHANG | __WALL) <= 0);
 	return err;
+}
+
+static inline int image_restart(struct __test_metadata *_metadata, struct cr_child *c,
+				struct image *im)
+{
+	return image_restart_flags(_metadata, c, im, 0);
 }
 
 /* ---- metadata ---- */
@@ -235,6 +242,66 @@ static inline void image_sign_run(struct cr_img_rec *rec)
 
 	pages->hash = xxh64_pages(image_page_data(rec), pages->nr_pages * IMAGE_PAGE);
 	image_sign(rec);
+}
+
+/* ---- one wrong field each ---- */
+
+struct wrong {
+	const char *what;
+	unsigned int type;
+	int nth;
+	size_t offset;
+	size_t size;
+	unsigned long long value;
+	int err;
+};
+
+/* Field @f of the @nth record, which is a struct @s, must not be @value. */
+#define WRONG(what, type, nth, s, f, value, err) \
+	{ what, type, nth, offsetof(struct s, f), sizeof(((struct s *)0)->f), value, err }
+
+/*
+ * Each of @wrongs alone makes an image of @workload be refused with the errno
+ * that belongs to it; without, it is restarted.
+ */
+static inline void refuse_each(struct __test_metadata *_metadata,
+			       void (*workload)(struct cr_child *),
+			       const struct wrong *wrongs, size_t nr, unsigned long flags)
+{
+	struct cr_img_rec *rec;
+	struct image im;
+	struct cr_child c;
+	unsigned char old[8];
+	size_t i;
+	int err;
+
+	cr_begin(_metadata, &c, workload);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	image_read(_metadata, &c, &im, 0);
+	ASSERT_EQ(0, image_restart_flags(_metadata, &c, &im, flags)) {
+		TH_LOG("unchanged: %s", cr_reason());
+	}
+	for (i = 0; i < nr; i++) {
+		const struct wrong *w = &wrongs[i];
+
+		rec = image_find(&im, w->type, w->nth);
+		ASSERT_NE(NULL, rec) {
+			TH_LOG("%s: there is no record of type %u", w->what, w->type);
+		}
+		memcpy(old, (char *)(rec + 1) + w->offset, w->size);
+		image_set(rec, w->offset, &w->value, w->size);
+		err = image_restart_flags(_metadata, &c, &im, flags);
+		EXPECT_EQ(w->err, err) {
+			TH_LOG("%s (type %u): %s", w->what, w->type, cr_reason());
+		}
+		EXPECT_TRUE(!err || *cr_reason());
+		image_set(rec, w->offset, old, w->size);
+	}
+	EXPECT_EQ(0, image_restart_flags(_metadata, &c, &im, flags));
+	cr_end(_metadata, &c);
 }
 
 #endif /* _IMAGE_HELP_H */
