@@ -356,6 +356,8 @@ static int build_process(struct cr_ctx *ctx, struct xarray *by_tid, const struct
 	t->leader = t;
 	t->process_rec = rec;
 	t->tid = p->pid;
+	/* before it can be found itself: nobody is his own parent */
+	t->parent = xa_load(by_tid, p->ppid);
 	if (index_task(ctx, by_tid, t))
 		return ctx->err;
 	if (!p->ppid) {
@@ -364,7 +366,6 @@ static int build_process(struct cr_ctx *ctx, struct xarray *by_tid, const struct
 		ctx->root = t;
 		return 0;
 	}
-	t->parent = xa_load(by_tid, p->ppid);
 	if (!t->parent || t->parent->leader != t->parent)
 		return cr_fail(ctx, -EINVAL, "pid %d: parent %d does not stand before it",
 			       t->tid, p->ppid);

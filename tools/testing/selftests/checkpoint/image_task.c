@@ -167,6 +167,27 @@ TEST(wrong_fields)
 	refuse_each(_metadata, do_everything, wrongs, ARRAY_SIZE(wrongs), 0);
 }
 
+/* Nobody would create such a process, and restart() would wait without end. */
+TEST(parent_of_itself)
+{
+	struct cr_img_process *process;
+	struct cr_img_rec *rec;
+	struct cr_child c;
+	struct image im;
+
+	cr_begin(_metadata, &c, do_everything);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0));
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	image_read(_metadata, &c, &im, 0);
+	rec = image_find(&im, CR_IMG_PROCESS, 1);
+	ASSERT_NE(NULL, rec);
+	process = (void *)(rec + 1);
+	process->ppid = process->pid;
+	image_sign(rec);
+	EXPECT_EQ(EINVAL, image_restart(_metadata, &c, &im));
+	cr_end(_metadata, &c);
+}
+
 /* A record that is twice there, or is not there at all. */
 TEST(wrong_records)
 {
