@@ -7,17 +7,29 @@
 #include <limits.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "stream_help.h"
 
-enum channel { PIPE, SOCKET };
+enum channel { PIPE, SOCKET, NONBLOCK };
+
+/* Do signals come all the time during the system calls? */
+static bool disturbed;
+
+static void disturb(bool on)
+{
+	struct itimerval often = { { 0, 3000 }, { 0, 3000 } }, never = {};
+
+	if (disturbed)
+		setitimer(ITIMER_REAL, on ? &often : &never, NULL);
+}
 
 static void make_channel(struct __test_metadata *_metadata, enum channel kind, int fd[2])
 {
 	int ret;
 
-	if (kind == PIPE)
-		ret = pipe2(fd, O_CLOEXEC);
+	if (kind != SOCKET)
+		ret = pipe2(fd, O_CLOEXEC | (kind == NONBLOCK ? O_NONBLOCK : 0));
 	else
 		ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd);
 	ASSERT_EQ(0, ret);
@@ -35,11 +47,14 @@ static void save_through(struct __test_metadata *_metadata, struct cr_child *c,
 	ASSERT_LE(0, reader);
 	if (!reader) {
 		close(fd[1]);
+		fcntl(fd[0], F_SETFL, 0);
 		out = open(c->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		_exit(out < 0 || copy_all(fd[0], out, 5000, 1, 100));
 	}
 	close(fd[0]);
+	disturb(true);
 	ret = sys_checkpoint(c->pid, fd[1], 0);
+	disturb(false);
 	ASSERT_LT(0, ret) {
 		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
 	}
@@ -61,11 +76,14 @@ static void load_through(struct __test_metadata *_metadata, struct cr_child *c,
 	ASSERT_LE(0, writer);
 	if (!writer) {
 		close(fd[0]);
+		fcntl(fd[1], F_SETFL, 0);
 		in = open(c->image, O_RDONLY | O_CLOEXEC);
 		_exit(in < 0 || copy_all(in, fd[1], piece, 1, 300));
 	}
 	close(fd[1]);
+	disturb(true);
 	ret = sys_restart(0, fd[0], 0);
+	disturb(false);
 	ASSERT_LT(0, ret) {
 		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
 	}
@@ -96,6 +114,27 @@ TEST(through_pipe)
 TEST(pipe_in_small_pieces)
 {
 	through(_metadata, PIPE, 13);
+}
+
+/* The system calls wait where the descriptor would not. */
+TEST(pipe_that_does_not_block)
+{
+	through(_metadata, NONBLOCK, 3000);
+}
+
+static void no_handler(int sig)
+{
+}
+
+/* Signals that are caught do not end the writing nor the reading. */
+TEST(pipe_and_signals)
+{
+	struct sigaction sa = { .sa_handler = no_handler };
+
+	ASSERT_EQ(0, sigaction(SIGALRM, &sa, NULL));
+	disturbed = true;
+	through(_metadata, PIPE, 3000);
+	through(_metadata, NONBLOCK, 3000);
 }
 
 TEST(unix_socket)
@@ -289,6 +328,7 @@ TEST(no_image_at_all)
 	must_refuse(_metadata, &c, "/dev/null", "/dev/null", 0);
 	must_refuse(_metadata, &c, "/dev/zero", "/dev/zero", 0);
 	must_refuse(_metadata, &c, "/proc/self/exe", "a program", 0);
+	must_refuse(_metadata, &c, "/", "a directory", 0);
 	for (i = 0; i < sizeof(noise); i++) {
 		seed = seed * 1103515245 + 12345;
 		noise[i] = seed >> 16;
