@@ -444,16 +444,20 @@ static void set_exit_signals(struct cr_ctx *ctx)
 	write_unlock_irq(&tasklist_lock);
 }
 
-/* Stopped tasks, or with RESTART_FROZEN all of them, stop before they run. */
+/*
+ * Stopped tasks, or with RESTART_FROZEN all of them, stop before they run. Each
+ * thread has to find a signal on its way to user mode: the leader, which would
+ * tell the others to stop, may come to it later than they do.
+ */
 static void stop_tasks(struct cr_ctx *ctx)
 {
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		const struct cr_img_thread *th = t->rec->data;
+		const struct cr_img_thread *leader = t->leader->rec->data;
 
-		if (t->leader == t && !cr_img_is_zombie(t) &&
-		    ((ctx->flags & RESTART_FROZEN) || (th->flags & CR_IMG_THREAD_STOPPED)))
+		if (!cr_img_is_zombie(t->leader) &&
+		    ((ctx->flags & RESTART_FROZEN) || (leader->flags & CR_IMG_THREAD_STOPPED)))
 			send_sig(SIGSTOP, t->task, 1);
 	}
 }

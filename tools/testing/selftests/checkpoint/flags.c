@@ -2,9 +2,12 @@
 /*
  * CHECKPOINT_KILL, RESTART_FROZEN, and combinations that mean nothing.
  */
+#include <pthread.h>
+
 #include "cr_selftest.h"
 
 #define NR_CHILDREN	3
+#define NR_THREADS	8
 
 static void family(struct cr_child *c)
 {
@@ -125,6 +128,71 @@ TEST(frozen)
 	unlink(c.go);
 
 	ASSERT_EQ(0, kill(-c.pid, SIGCONT));
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
+static void *count_up(void *arg)
+{
+	unsigned long *count = arg;
+
+	for (;;)
+		__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Each has a count in a file, which does not go back with a restart. */
+static void counting_threads(struct cr_child *c)
+{
+	int fd = open("counts", O_RDWR | O_CREAT | O_CLOEXEC, 0666), i;
+	unsigned long *count;
+	pthread_t thread;
+
+	CR_CHECK(c, fd >= 0 && !ftruncate(fd, 4096));
+	count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CR_CHECK(c, count != MAP_FAILED);
+	for (i = 0; i < NR_THREADS; i++)
+		CR_CHECK(c, !pthread_create(&thread, NULL, count_up, &count[i]));
+	for (i = 0; i < NR_THREADS; i++)
+		while (!__atomic_load_n(&count[i], __ATOMIC_RELAXED))
+			cr_sleep_ms(1);
+	cr_ready(c);
+}
+
+/* No thread runs before all are stopped, whoever is the first to be released. */
+TEST(frozen_threads)
+{
+	unsigned long before[NR_THREADS], now[NR_THREADS];
+	static struct cr_pids p;
+	struct cr_child c;
+	char path[64];
+	int fd, i, n;
+
+	cr_begin(_metadata, &c, counting_threads);
+	snprintf(path, sizeof(path), "%s/counts", c.dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	for (n = 0; n < 5; n++) {
+		ASSERT_TRUE(cr_kill_tree(c.pid));
+		ASSERT_EQ((ssize_t)sizeof(before), pread(fd, before, sizeof(before), 0));
+		cr_load(_metadata, &c, RESTART_FROZEN);
+		cr_tree_pids(c.pid, &p);
+		for (i = 0; !all_stopped(&p); i++) {
+			ASSERT_LT(i, CR_WAIT_S * 1000 / CR_POLL_MS);
+			cr_sleep_ms(CR_POLL_MS);
+		}
+		ASSERT_EQ((ssize_t)sizeof(now), pread(fd, now, sizeof(now), 0));
+		for (i = 0; i < NR_THREADS; i++) {
+			EXPECT_EQ(before[i], now[i]) {
+				TH_LOG("thread %d has run", i);
+			}
+		}
+	}
+	close(fd);
+	ASSERT_EQ(0, kill(c.pid, SIGCONT));
 	cr_finish(_metadata, &c, "copy");
 	cr_end(_metadata, &c);
 }
