@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/checkpoint.h>
+#include <linux/close_range.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -338,7 +339,8 @@ static void exec_program(struct tree *t)
 	setsid();
 	if (chdir(t->dir))
 		_exit(126);
-	close_range(0, ~0U, 0);
+	close_range(0, 2, 0);
+	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	fd = open("/dev/null", O_RDONLY);
 	if (fd || open("out", O_WRONLY | O_CREAT | O_TRUNC, 0666) != 1 || dup(1) != 2)
 		_exit(126);
@@ -346,13 +348,23 @@ static void exec_program(struct tree *t)
 	_exit(127);
 }
 
+/* Returns when it executes its program: before, it is a copy of the driver. */
 static void start_tree(struct tree *t)
 {
+	int p[2];
+	char byte;
+
+	if (pipe2(p, O_CLOEXEC))
+		die("pipe");
 	t->root = fork();
 	if (t->root < 0)
 		die("fork");
 	if (!t->root)
 		exec_program(t);
+	close(p[1]);
+	if (read(p[0], &byte, 1))
+		die("start");
+	close(p[0]);
 }
 
 /* Has the root ended by itself? */
