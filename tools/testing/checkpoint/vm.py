@@ -27,7 +27,7 @@ PROBE_SECONDS = 20
 STAMP = r"^(?:\[[^\]]*\])*\s*"
 SPLAT = re.compile("|".join((
     STAMP + r"(?:WARNING|BUG|KASAN|UBSAN|KCSAN)\b:?", r"------------\[ cut here \]",
-    r"Kernel panic", r"\bOops\b", r"general protection fault", r"BUG: ", r"UBSAN: ",
+    r"Kernel panic", r"\bOops\b", r"general protection fault(?! ip:)", r"BUG: ", r"UBSAN: ",
     r"rcu: INFO: .*(?:stall|starved)", r"INFO: task .* blocked for", r"soft lockup",
     r"INFO: trying to register non-static key", r"INFO: lockdep is turned off",
     r"possible .*deadlock", r"refcount_t: ",
