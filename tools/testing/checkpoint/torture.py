@@ -89,6 +89,9 @@ def main():
     opts.seed = int(opts.seed or random.SystemRandom().getrandbits(31))
     opts.seconds = max(1, int(opts.minutes * 60 / max(1, len(programs))))
     opts.name = "torture"
+    # what a program saves, as torture_mutate does its images, stays beside the figures
+    opts.share = opts.share or str(Path(opts.build) / "torture")
+    Path(opts.share).mkdir(parents=True, exist_ok=True)
     print(f"torture: {len(programs)} programs, {opts.seconds} s each, on the {opts.kernel} "
           f"kernel, SEED={opts.seed}", flush=True)
     tally, figures = test.Tally(), []
