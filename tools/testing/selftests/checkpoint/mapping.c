@@ -4,7 +4,9 @@
  * done with them later; and files that cannot be mapped again.
  */
 #include <linux/io_uring.h>
+#include <linux/prctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 
 #include "fill_help.h"
 
@@ -243,6 +245,45 @@ TEST(overlay)
 	snprintf(merged, sizeof(merged), "%s/merged", c.dir);
 	EXPECT_EQ(0, umount2(merged, MNT_DETACH));
 	cr_end(_metadata, &c);
+}
+
+/* prctl(PR_SET_VMA_ANON_NAME): in /proc/<pid>/maps, of anonymous memory alone. */
+static bool is_named(const char *p, const char *name)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strtoul(line, NULL, 16) == (unsigned long)p)
+			found = strstr(line, name);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void do_names(struct cr_child *c)
+{
+	char *p = mmap(NULL, 6 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CR_CHECK(c, p != MAP_FAILED);
+	fill(p, 2 * PAGE, 1);
+	CR_CHECK(c, !prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, 2 * PAGE, "first name"));
+	/* never touched */
+	CR_CHECK(c, !prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p + 4 * PAGE, 2 * PAGE, "2nd"));
+
+	cr_ready(c);
+
+	CR_CHECK(c, is_named(p, "[anon:first name]") && filled(p, 2 * PAGE, 1));
+	CR_CHECK(c, is_named(p + 2 * PAGE, "") && !is_named(p + 2 * PAGE, "anon:"));
+	CR_CHECK(c, is_named(p + 4 * PAGE, "[anon:2nd]"));
+	CR_CHECK(c, !prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, 2 * PAGE, NULL));
+	CR_CHECK(c, !is_named(p, "[anon:"));
+}
+
+TEST(names)
+{
+	cr_both_ways(_metadata, do_names, 0);
 }
 
 /* ---- refused ---- */
