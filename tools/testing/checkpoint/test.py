@@ -219,7 +219,7 @@ def main():
     args.add_argument("--test-seconds", type=int, default=0, help="per program")
     opts = args.parse_args()
     slow = 1 if opts.kernel == "normal" else 4
-    opts.test_seconds = opts.test_seconds or 300 * slow
+    opts.test_seconds = opts.test_seconds or 600 * slow
     opts.timeout, opts.name, opts.kunit = 2400 * slow, "test", True
     patterns = opts.tests.split()
     tally = Tally()

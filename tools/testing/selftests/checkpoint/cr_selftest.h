@@ -35,7 +35,7 @@
 
 /* Emulated machines and debug kernels are slow; only a hang may take this long. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 180
+#define TEST_TIMEOUT_DEFAULT 400
 
 #ifndef __NR_checkpoint
 #define __NR_checkpoint 548
