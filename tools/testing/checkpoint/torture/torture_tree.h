@@ -136,19 +136,34 @@ static inline void tree_expect(uint32_t mode)
 		tree_control->slot[i].line = 0;
 }
 
+/* A slot whose thread will never answer, or -1. */
+static inline int tree_dead(const struct tree *t)
+{
+	char state;
+	int i;
+
+	for (i = 0; i < TREE_NR_ANSWERS; i++) {
+		state = !t->lost[i] && t->tid[i] ? tree_task_state(t->tid[i]) : 'R';
+		if (!state || state == 'Z' || state == 'X')
+			return i;
+	}
+	return -1;
+}
+
 /* False, with a failure told, if the tree is not as it was made. */
 static inline bool tree_ask(struct tree *t, const char *when)
 {
 	double end = torture_now() + TORTURE_WAIT_S;
+	int i, looks = 0;
 	uint32_t ask;
-	int i;
 
 	ask = __atomic_add_fetch(&tree_control->ask, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &tree_control->ask, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 	while (!tree_answered(t, ask)) {
-		if (torture_now() > end) {
+		if (torture_now() > end || (++looks % 256 == 0 && tree_dead(t) >= 0)) {
 			tree_tell(t);
-			torture_fail("%s: the tree does not answer", when);
+			torture_fail("%s: the tree does not answer (dead slot: %d)", when,
+				     tree_dead(t));
 			return false;
 		}
 		torture_sleep_us(500);
