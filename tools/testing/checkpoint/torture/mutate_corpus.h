@@ -25,7 +25,7 @@
 #define DIRECTORY	"/tmp/torture_mutate.d"
 #define PROGRAM		DIRECTORY "/program"
 /* Pids up to here are for those who restart. */
-#define PIDS_BURNT	16
+#define LAST_PID	"16"
 #define PEER_FD		20
 
 /* ---- workloads: run in a fresh program image, so that they are small ---- */
@@ -308,12 +308,8 @@ static int make_image(void *arg)
 	char log[512] = "";
 	pid_t pid;
 
-	for (n = 0; n < PIDS_BURNT; n++) {
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-	}
+	if (!torture_write("/proc/sys/kernel/ns_last_pid", LAST_PID))
+		torture_die("ns_last_pid");
 	if (chdir(m->dir) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		torture_die("%s", m->dir);
 	listener = listen_for_peers(20000 + 100 * m->who + 10 * m->workload + 2);
