@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 
 /* Longer than it takes to checkpoint, to restart and to tell it to go on. */
 #define TIMEOUT_MS	1500
@@ -479,6 +480,49 @@ static void do_sigwait(struct cr_child *c)
 TEST(sigwaitinfo_until_signal)
 {
 	cr_both_ways(_metadata, do_sigwait, 0);
+}
+
+/* ---- semaphores: they are none of the tree's, and so stay ---- */
+
+#define SEM_KEY	0x43525345
+
+static void *in_semop(void *arg)
+{
+	struct sembuf down = { 0, -1, 0 };
+	int id = semget(SEM_KEY, 1, 0);
+
+	CR_CHECK(g.c, id >= 0);
+	begin();
+	/* semop() has no fourth argument */
+	CR_CHECK(g.c, !syscall(g.nr, id, &down, 1, NULL));
+	return NULL;
+}
+
+static void wake_semaphore(void)
+{
+	struct sembuf up = { 0, 1, 0 };
+
+	CR_CHECK(g.c, !semop(semget(SEM_KEY, 1, 0), &up, 1));
+}
+
+static void do_semop(struct cr_child *c)
+{
+	asleep(c, in_semop, SYS_semop, wake_semaphore);
+}
+
+static void do_semtimedop(struct cr_child *c)
+{
+	asleep(c, in_semop, SYS_semtimedop, wake_semaphore);
+}
+
+TEST(semaphore_until_it_is_free)
+{
+	int id = semget(SEM_KEY, 1, IPC_CREAT | 0600);
+
+	ASSERT_LE(0, id);
+	cr_both_ways(_metadata, do_semop, 0);
+	cr_both_ways(_metadata, do_semtimedop, 0);
+	EXPECT_EQ(0, semctl(id, 0, IPC_RMID));
 }
 
 static int handled;
