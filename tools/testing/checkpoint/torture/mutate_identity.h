@@ -9,10 +9,13 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "mutate_ops.h"
@@ -74,7 +77,8 @@ static void enter_namespaces(enum identity who)
 			torture_die("setresuid");
 		prctl(PR_SET_DUMPABLE, 1);
 	}
-	if (unshare((who == AS_USERNS ? CLONE_NEWUSER : 0) | CLONE_NEWNS | CLONE_NEWPID))
+	if (unshare((who == AS_USERNS ? CLONE_NEWUSER : 0) | CLONE_NEWNS | CLONE_NEWPID |
+		    CLONE_NEWNET))
 		torture_die("unshare");
 	if (who == AS_USERNS &&
 	    (!torture_write("/proc/self/setgroups", "deny") ||
@@ -83,6 +87,17 @@ static void enter_namespaces(enum identity who)
 		torture_die("uid_map");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		torture_die("private mounts");
+}
+
+/* In a network of its own: boxes at work side by side may have the same ports. */
+static void loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr))
+		torture_die("lo");
+	close(fd);
 }
 
 /*
@@ -108,6 +123,7 @@ static pid_t start_box(enum identity who, int (*warden)(void *arg), void *arg)
 	if (!pid) {
 		if (mount("proc", "/proc", "proc", 0, NULL))
 			torture_die("/proc");
+		loopback_up();
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		exit(warden(arg));
 	}
