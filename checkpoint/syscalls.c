@@ -54,7 +54,7 @@
  * - -EOPNOTSUPP: something in the tree is not supported; the reason names it
  * - -EBUSY: a task does not come to rest in kernel.checkpoint_freeze_timeout_ms,
  *   or waits in vfork()
- * - -EAGAIN: a stopped task was continued meanwhile
+ * - -EAGAIN: a stopped task was continued meanwhile, or a task has lost its parent
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -ENOMEM: out of memory, or of what the memory cgroup allows
  * - -EINTR: the caller was killed
@@ -135,7 +135,8 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  *   tree has ended, or a task of it was killed meanwhile
  * - -EBUSY: RESTART_ROLLBACK: a task of the live tree cannot be stopped, or is
  *   being traced
- * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile
+ * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile, or a
+ *   task has lost its parent
  * - -EPERM, -EACCES: the caller may not give the tree what it had, or may not
  *   trace the live one
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was

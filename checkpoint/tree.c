@@ -262,23 +262,52 @@ int cr_tree_walk(struct cr_ctx *ctx)
 	return ctx->nr_tasks - old;
 }
 
+/* Has it left the place in the tree where it was found? tasklist_lock is held. */
+static bool has_moved(const struct cr_task *t)
+{
+	const struct task_struct *parent;
+
+	if (!pid_alive(t->task))
+		return true;
+	if (!t->parent)
+		return false;
+	parent = rcu_dereference_protected(t->task->real_parent,
+					   lockdep_tasklist_lock_is_held());
+	return parent->group_leader != t->parent->task;
+}
+
 /**
- * cr_tree_recheck() - may the caller still trace all of the tree?
+ * cr_tree_recheck() - is the tree what it was when its tasks were found?
  * @ctx: the checkpoint; every task holds still
  *
- * When they were found the tasks were running, and may have executed a setuid
- * program since.
+ * They were running, and may have executed a setuid program since. A rollback
+ * of a part of the tree, by one of its own processes, has given restored tasks
+ * other pids than they were found with; and who has lost his parent may not even
+ * belong to the tree any more.
  *
- * Return: 0; -EPERM as told.
+ * Return: 0; -EPERM, or -EAGAIN when a parent has changed, as told.
  */
 int cr_tree_recheck(struct cr_ctx *ctx)
 {
-	struct cr_task *t;
+	struct cr_task *t, *moved = NULL;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
 		if (check_task(ctx, t))
 			return ctx->err;
 	}
+	read_lock(&tasklist_lock);
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (has_moved(t)) {
+			moved = t;
+			break;
+		}
+		t->tid = task_pid_nr_ns(t->task, ctx->pid_ns);
+	}
+	read_unlock(&tasklist_lock);
+	if (moved)
+		return cr_fail(ctx, -EAGAIN,
+			       "pid %d (%s): has lost its parent meanwhile; try again",
+			       moved->tid, moved->task->comm);
 	return 0;
 }
 

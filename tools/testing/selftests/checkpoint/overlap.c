@@ -89,6 +89,15 @@ TEST(one_tree_several_callers)
 	cr_end(_metadata, &c);
 }
 
+/* Ready, but not told yet to go on. */
+static void say_ready(struct cr_child *c)
+{
+	int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	CR_CHECK(c, fd >= 0);
+	close(fd);
+}
+
 /* Checkpoints its own child, and then puts it back, all the time. */
 static void guardian(struct cr_child *c)
 {
@@ -111,13 +120,9 @@ static void guardian(struct cr_child *c)
 			CR_CHECK(c, !access(c->go, F_OK));
 		if (crid > 0)
 			CR_CHECK(c, !sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
-		if (!ready) {
-			int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-			CR_CHECK(c, fd >= 0);
-			close(fd);
-			ready = true;
-		}
+		if (!ready)
+			say_ready(c);
+		ready = true;
 	}
 	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
 }
@@ -138,6 +143,59 @@ TEST(caller_in_the_tree_of_another)
 		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 	}
 	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
+/* As guardian(), but it does not mind what becomes of its calls. */
+static void parent(struct cr_child *c)
+{
+	siginfo_t info;
+	long crid;
+	pid_t pid;
+
+	pid = fork();
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		cr_wait_go(c);
+		_exit(0);
+	}
+	say_ready(c);
+	while (access(c->go, F_OK)) {
+		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
+		if (crid > 0) {
+			sys_restart(crid, -1, RESTART_ROLLBACK);
+			sys_checkpoint(crid, -1, CHECKPOINT_DISCARD);
+		}
+		/* it is its child all the time, with the pid it has always had */
+		CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT));
+	}
+	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+}
+
+/*
+ * A child that is rolled back while its parent is checkpointed is found with the
+ * pid that it has for a moment. In a copy it must have the one that its parent
+ * knows.
+ */
+TEST(rolled_back_meanwhile)
+{
+	long crid[ROUNDS];
+	struct cr_child c;
+	int i;
+
+	cr_begin(_metadata, &c, parent);
+	for (i = 0; i < ROUNDS; i++) {
+		crid[i] = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		ASSERT_LT(0, crid[i]) {
+			TH_LOG("%s: %s", strerror(errno), cr_reason());
+		}
+	}
+	cr_finish(_metadata, &c, "original");
+	for (i = 0; i < ROUNDS; i++) {
+		cr_load_from(_metadata, &c, crid[i], -1, 0);
+		cr_finish(_metadata, &c, "copy");
+		ASSERT_EQ(0, sys_checkpoint(crid[i], -1, CHECKPOINT_DISCARD));
+	}
 	cr_end(_metadata, &c);
 }
 
