@@ -153,6 +153,12 @@ static void cr_park(struct callback_head *work)
 	struct cr_task *t = container_of(work, struct cr_task, work);
 	struct cr_ctx *ctx = t->ctx;
 
+	/*
+	 * The newest work runs first. A task that is being restored inside the tree
+	 * has that to do before, or the caller of restart() would never come to rest.
+	 */
+	if (work->next && !task_work_add(current, work, TWA_NONE))
+		return;
 	if (((current->flags & PF_EXITING) || fatal_signal_pending(current)) &&
 	    !is_held_parked(t)) {
 		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_GONE))
