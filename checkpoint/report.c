@@ -27,6 +27,11 @@ static const char * const phase_names[CR_NR_PHASES] = {
 	[CR_PHASE_FINISH]	= "finish",
 };
 
+/* A reason is one line: these are shown in octal, as in /proc/<pid>/maps. */
+#define CONTROL_CHARACTERS \
+	"\001\002\003\004\005\006\a\b\t\n\v\f\r\016\017\020\021\022\023\024\025\026\027" \
+	"\030\031\032\033\034\035\036\037\177\\"
+
 static void report_replace(struct task_struct *task, struct cr_report *report)
 {
 	task_lock(task);
@@ -180,8 +185,10 @@ int proc_pid_checkpoint(struct seq_file *m, struct pid_namespace *ns,
 			   r->frozen_ns, r->tasks, r->objects, r->records);
 		seq_printf(m, "meta_bytes: %llu\npages: %llu\nbytes: %llu\n",
 			   r->meta_bytes, r->pages, r->bytes);
-		seq_printf(m, "expected_bytes: %llu\nreason: %s\n",
-			   r->expected_bytes, r->reason);
+		seq_printf(m, "expected_bytes: %llu\nreason: ", r->expected_bytes);
+		/* names in it come from an image, or from a file system */
+		seq_escape(m, r->reason, CONTROL_CHARACTERS);
+		seq_putc(m, '\n');
 	}
 	kfree(r);
 	return 0;

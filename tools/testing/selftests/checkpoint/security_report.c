@@ -113,6 +113,39 @@ TEST(list)
 	cr_end(_metadata, &c);
 }
 
+/* A name in a reason must not look like another line of the report. */
+#define ODD_NAME	"odd\nresult: 1\tname"
+
+static void open_odd_name(struct cr_child *c)
+{
+	int fd = open(ODD_NAME, O_RDWR | O_CREAT, 0600);
+
+	CR_CHECK(c, fd >= 0);
+	cr_ready(c);
+}
+
+TEST(reason_is_one_line)
+{
+	char path[128];
+	struct cr_child c;
+	int fd;
+
+	cr_begin(_metadata, &c, open_odd_name);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0));
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	snprintf(path, sizeof(path), "%s/" ODD_NAME, c.dir);
+	ASSERT_EQ(0, unlink(path));
+	fd = open(c.image, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, sys_restart(0, fd, 0));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "odd\\012result: 1\\011name")) {
+		TH_LOG("%s", cr_reason());
+	}
+	close(fd);
+	cr_end(_metadata, &c);
+}
+
 /* Not a right of anybody but root to change how many are kept, or how long to wait. */
 static int change_sysctls(void *arg)
 {
