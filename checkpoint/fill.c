@@ -80,6 +80,18 @@ static const struct cr_img_vma *find_mapping(struct cr_ctx *ctx,
 	return NULL;
 }
 
+/*
+ * A mapping that an image has declared to own pages need not be one that can:
+ * there are no pages behind the end of a file. That is the image's mistake and
+ * no bad address of the caller.
+ */
+int cr_fill_failed(struct cr_ctx *ctx, int err, u64 start)
+{
+	if (err == -EFAULT)
+		return cr_fail(ctx, -EINVAL, "pages at 0x%llx, where there can be none", start);
+	return cr_fail(ctx, err, "no memory for pages at 0x%llx: error %d", start, -err);
+}
+
 int cr_fill_check_range(struct cr_ctx *ctx, const struct cr_rec *head, u64 start,
 			u32 nr_pages)
 {
@@ -266,9 +278,7 @@ static int fault_in(struct run *r, struct mm_struct *mm)
 					  r->pages + r->nr, NULL);
 		mmap_read_unlock(mm);
 		if (n <= 0)
-			return cr_fail(r->ctx, n ?: -EFAULT,
-				       "no memory for pages at 0x%llx: error %ld",
-				       r->start, -n);
+			return cr_fill_failed(r->ctx, n ?: -EFAULT, r->start);
 		r->nr += n;
 	}
 	return 0;
@@ -387,8 +397,7 @@ static int map_fresh(struct run *r, struct mm_struct *mm)
 	}
 	mmap_read_unlock(mm);
 	if (err)
-		return cr_fail(r->ctx, err, "no memory for pages at 0x%llx: error %d",
-			       r->start, -err);
+		return cr_fill_failed(r->ctx, err, r->start);
 	return 0;
 }
 
@@ -416,8 +425,7 @@ static int map_huge(struct run *r, struct mm_struct *mm)
 	}
 	mmap_read_unlock(mm);
 	if (err)
-		return cr_fail(r->ctx, err, "no memory for pages at 0x%llx: error %d",
-			       r->start, err);
+		return cr_fill_failed(r->ctx, err, r->start);
 	return 0;
 }
 

@@ -516,8 +516,7 @@ int cr_kin_share(struct cr_ctx *ctx, u32 id, const struct cr_img_pages_ref *ref)
 	mmap_write_unlock(s.dst_mm);
 	mmap_write_unlock(s.src_mm);
 	if (err)
-		return cr_fail(ctx, err, "pages at 0x%llx cannot be shared: error %d",
-			       ref->start, err);
+		return cr_fill_failed(ctx, err, ref->start);
 	cond_resched();
 	return 0;
 }
