@@ -224,7 +224,11 @@ static const char *used_outside(struct task_struct *task)
 			what = "descriptors shared with another process (CLONE_FILES)";
 		else if (task->fs && READ_ONCE(other->fs) == task->fs)
 			what = "working directory shared with another process (CLONE_FS)";
+		/* break would leave the inner of its two loops only */
+		if (what)
+			goto out;
 	}
+out:
 	rcu_read_unlock();
 	return what;
 }
