@@ -356,15 +356,13 @@ static int map_table(struct run *r, struct vm_area_struct *vma, unsigned int i,
 static int copy_rest(struct run *r, struct mm_struct *mm, unsigned int i, unsigned int n)
 {
 	struct page *page;
-	long got;
 
 	for (; n; i++, n--) {
 		if (!r->pages[i])
 			continue;
-		got = get_user_pages_remote(mm, r->start + i * PAGE_SIZE, 1,
-					    FOLL_WRITE | FOLL_FORCE, &page, NULL);
-		if (got != 1)
-			return got ?: -EFAULT;
+		page = cr_get_user_page(mm, r->start + i * PAGE_SIZE, FOLL_WRITE);
+		if (IS_ERR(page))
+			return PTR_ERR(page);
 		copy_highpage(page, r->pages[i]);
 		set_page_dirty_lock(page);
 		put_page(page);

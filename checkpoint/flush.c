@@ -30,6 +30,7 @@
 
 #include "flush.h"
 #include "internal.h"
+#include "mm.h"
 
 /* Pages in one write: one record if they are contiguous. */
 #define NR_PAGES	CR_PAGES_RUN_MAX
@@ -173,12 +174,12 @@ static int gather_absent(struct batch *b, struct mm_struct *mm)
 {
 	struct vm_area_struct *vma = find_vma(mm, b->next);
 	struct page *page;
-	long n;
 
-	n = get_user_pages_remote(mm, b->next, 1, FOLL_FORCE, &page, NULL);
-	if (n != 1)
-		return cr_fail(b->ctx, n ?: -EFAULT,
-			       "page at 0x%lx cannot be read: error %ld", b->next, -n);
+	page = cr_get_user_page(mm, b->next, 0);
+	if (IS_ERR(page))
+		return cr_fail(b->ctx, PTR_ERR(page),
+			       "page at 0x%lx cannot be read: error %ld", b->next,
+			       -PTR_ERR(page));
 	if (PageAnon(page))
 		add_page(b, page, b->next, vma_is_anonymous(vma));
 	put_page(page);

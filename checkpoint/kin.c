@@ -123,32 +123,32 @@ static int connect_mm(struct cr_ctx *ctx, struct kin *kins, const struct cr_rec 
 	return 0;
 }
 
-/* How many mappings have each number; the numbers were checked to be in range. */
-static void count_kin(struct cr_ctx *ctx, struct kin *kins)
+/* The first mapping of the image from the @i-th record on, in @i; or NULL. */
+static const struct cr_img_vma *vma_from(struct cr_ctx *ctx, u32 *i)
 {
-	const struct cr_img_vma *vma;
-	u32 i;
-
-	for (i = 0; i < ctx->nr_records; i++) {
-		if (ctx->recs[i].type != CR_IMG_VMA)
-			continue;
-		vma = ctx->recs[i].data;
-		kins[vma->anon_id].nr++;
-	}
+	while (*i < ctx->nr_records && ctx->recs[*i].type != CR_IMG_VMA)
+		++*i;
+	return *i < ctx->nr_records ? ctx->recs[*i].data : NULL;
 }
 
-static u32 max_anon_id(struct cr_ctx *ctx)
+#define for_each_vma_of_image(ctx, i, vma) \
+	for ((i) = 0; ((vma) = vma_from(ctx, &(i))); (i)++)
+
+/* How many mappings have each number; the numbers were checked to be in range. */
+static struct kin *count_kin(struct cr_ctx *ctx)
 {
 	const struct cr_img_vma *vma;
+	struct kin *kins;
 	u32 i, max = 0;
 
-	for (i = 0; i < ctx->nr_records; i++) {
-		if (ctx->recs[i].type != CR_IMG_VMA)
-			continue;
-		vma = ctx->recs[i].data;
+	for_each_vma_of_image(ctx, i, vma)
 		max = max(max, vma->anon_id);
-	}
-	return max;
+	kins = kvcalloc(max + 1, sizeof(*kins), GFP_KERNEL_ACCOUNT);
+	if (!kins)
+		return NULL;
+	for_each_vma_of_image(ctx, i, vma)
+		kins[vma->anon_id].nr++;
+	return kins;
 }
 
 /**
@@ -164,10 +164,9 @@ int cr_kin_connect(struct cr_ctx *ctx)
 	int err = 0;
 	u32 i;
 
-	kins = kvcalloc(max_anon_id(ctx) + 1, sizeof(*kins), GFP_KERNEL_ACCOUNT);
+	kins = count_kin(ctx);
 	if (!kins)
 		return cr_fail(ctx, -ENOMEM, "no memory for the mappings of the image");
-	count_kin(ctx, kins);
 	for (i = 0; !err && i < ctx->nr_records; i++) {
 		/* an address space that no process has is not made */
 		if (ctx->recs[i].type == CR_IMG_MM && cr_obj_peek(ctx, ctx->recs[i].id))
@@ -409,13 +408,11 @@ static int bring_in(struct share *s)
 {
 	struct page *page;
 	unsigned int i;
-	long n;
 
 	for_each_set_bit(i, s->todo, page_nr(s, s->end)) {
-		n = get_user_pages_remote(s->src_mm, s->start + i * PAGE_SIZE, 1,
-					  FOLL_FORCE, &page, NULL);
-		if (n != 1)
-			return n ?: -EFAULT;
+		page = cr_get_user_page(s->src_mm, s->start + i * PAGE_SIZE, 0);
+		if (IS_ERR(page))
+			return PTR_ERR(page);
 		put_page(page);
 	}
 	return 0;
@@ -424,11 +421,10 @@ static int bring_in(struct share *s)
 static int copy_one(struct share *s, unsigned long addr)
 {
 	struct page *from, *to;
-	long n;
 
-	n = get_user_pages_remote(s->src_mm, addr, 1, FOLL_FORCE, &from, NULL);
-	if (n != 1)
-		return n ?: -EFAULT;
+	from = cr_get_user_page(s->src_mm, addr, 0);
+	if (IS_ERR(from))
+		return PTR_ERR(from);
 	if (!PageAnon(from)) {
 		bool zero = is_zero_page(from) || is_huge_zero_folio(page_folio(from));
 
@@ -436,14 +432,14 @@ static int copy_one(struct share *s, unsigned long addr)
 		/* a page of a file is not the image's to give */
 		return zero && vma_is_anonymous(vma_lookup(s->dst_mm, addr)) ? 0 : -EINVAL;
 	}
-	n = get_user_pages_remote(s->dst_mm, addr, 1, FOLL_WRITE | FOLL_FORCE, &to, NULL);
-	if (n == 1) {
+	to = cr_get_user_page(s->dst_mm, addr, FOLL_WRITE);
+	if (!IS_ERR(to)) {
 		copy_highpage(to, from);
 		set_page_dirty_lock(to);
 		put_page(to);
 	}
 	put_page(from);
-	return n == 1 ? 0 : n ?: -EFAULT;
+	return PTR_ERR_OR_ZERO(to);
 }
 
 /* Right, but not shared. */

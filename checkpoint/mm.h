@@ -48,6 +48,9 @@ int cr_fill_check_range(struct cr_ctx *ctx, const struct cr_rec *head, u64 start
 /* Tells why there are no pages at @start: @err, from a fault or from memory. */
 int cr_fill_failed(struct cr_ctx *ctx, int err, u64 start);
 
+struct page *cr_get_user_page(struct mm_struct *mm, unsigned long addr,
+			      unsigned int flags);
+
 /* The entry for @addr, with all tables above it made. Under mmap_lock. */
 pmd_t *cr_make_pmd(struct mm_struct *mm, unsigned long addr);
 

@@ -22,6 +22,7 @@
 #include <linux/xarray.h>
 
 #include "internal.h"
+#include "mm.h"
 
 static bool snap_less(struct rb_node *a, const struct rb_node *b)
 {
@@ -99,6 +100,26 @@ void cr_snap_set_parent(struct cr_ctx *ctx, u32 id, struct cr_task *parent)
 	/* only a pointer to look up: it is not used as an address space */
 	if (snap && parent)
 		snap->parent_id = cr_obj_id(ctx, CR_IMG_MM, READ_ONCE(parent->task->mm));
+}
+
+/**
+ * cr_get_user_page() - one page, as a fault would find or make it
+ * @mm: address space; its mmap_lock is held
+ * @addr: where
+ * @flags: FOLL_WRITE if it is to be written to, else 0
+ *
+ * Whatever the mapping allows the process itself.
+ *
+ * Return: the page, with a reference; ERR_PTR(-errno).
+ */
+struct page *cr_get_user_page(struct mm_struct *mm, unsigned long addr,
+			      unsigned int flags)
+{
+	struct page *page;
+	long n;
+
+	n = get_user_pages_remote(mm, addr, 1, flags | FOLL_FORCE, &page, NULL);
+	return n == 1 ? page : ERR_PTR(n ?: -EFAULT);
 }
 
 /* Copy the page of @mapping at @index, which is present or in swap. */

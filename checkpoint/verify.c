@@ -35,6 +35,7 @@
 #include <linux/xxhash.h>
 
 #include "internal.h"
+#include "mm.h"
 
 /* kernel.checkpoint_verify: it makes the frozen window several times as long. */
 static unsigned int cr_verify_enabled = 1;
@@ -312,7 +313,9 @@ static int take_failed(struct cr_ctx *ctx, int err)
 {
 	if (err == -EINTR)
 		return cr_fail(ctx, err, "interrupted");
-	return cr_fail(ctx, err, "no memory for hashes (kernel.checkpoint_verify)");
+	if (err == -ENOMEM)
+		return cr_fail(ctx, err, "no memory for hashes (kernel.checkpoint_verify)");
+	return cr_fail(ctx, err, "a page of the snapshot cannot be read: error %d", -err);
 }
 
 static int take_process(struct cr_ctx *ctx, struct cr_task *t)
@@ -397,16 +400,15 @@ static int bring_in(struct mm_struct *mm, struct entry *e)
 {
 	u64 addr = e->addr & ~SKIPPED;
 	struct page *page;
-	long n;
 
 	if (!mm)
 		return -EFAULT;
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	n = get_user_pages_remote(mm, addr, 1, FOLL_FORCE, &page, NULL);
+	page = cr_get_user_page(mm, addr, 0);
 	mmap_read_unlock(mm);
-	if (n != 1)
-		return n ?: -EFAULT;
+	if (IS_ERR(page))
+		return PTR_ERR(page);
 	e->addr = addr;
 	e->hash = hash_page(page);
 	put_page(page);
