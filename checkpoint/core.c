@@ -394,19 +394,26 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
  * @file: where to, open for writing; NULL to keep it only
  * @flags: checked CHECKPOINT_*
  *
+ * A tree that changes while it is being stopped is let go, and all begins again.
+ *
  * Return: As checkpoint().
  */
 long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
 {
-	struct cr_ctx *ctx;
+	struct cr_ctx *ctx = NULL;
+	unsigned int tries = 0;
 	long ret;
 
 	if (cr_report_begin("checkpoint", 0))
 		return -ENOMEM;
-	ctx = cr_ctx_alloc("checkpoint", flags);
-	if (!ctx)
-		return cr_report_simple(-ENOMEM, "no memory for a checkpoint");
-	ret = checkpoint_phases(ctx, pid, file) ?: ctx->crid;
+	do {
+		if (ctx)
+			cr_ctx_put(ctx);
+		ctx = cr_ctx_alloc("checkpoint", flags);
+		if (!ctx)
+			return cr_report_simple(-ENOMEM, "no memory for a checkpoint");
+		ret = checkpoint_phases(ctx, pid, file) ?: ctx->crid;
+	} while (ctx->unsteady && ++tries < CR_TRIES_MAX && !fatal_signal_pending(current));
 	cr_report_end(ctx, ret);
 	cr_ctx_put(ctx);
 	return ret;

@@ -261,13 +261,34 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 }
 
 /*
+ * @t does not exist any more. Returns 0, 1 if its threads have not been told yet,
+ * or -errno.
+ */
+static int forget_gone(struct cr_ctx *ctx, struct cr_task *t)
+{
+	if (t == ctx->root)
+		return cr_fail(ctx, -ESRCH, "pid %d: has exited", t->tid);
+	if (!list_empty(&t->threads))
+		return 1;
+	if (!list_empty(&t->children)) {
+		/* they have another parent now, maybe none of the tree */
+		ctx->unsteady = true;
+		return cr_fail(ctx, -EAGAIN,
+			       "pid %d (%s): has exited and left children; try again",
+			       t->tid, t->task->comm);
+	}
+	cr_task_remove(ctx, t);
+	return 0;
+}
+
+/*
  * A task that said GONE becomes a zombie or disappears, soon. Returns the number
  * of tasks of which neither can be said yet, or -errno.
  */
 static int settle_gone(struct cr_ctx *ctx)
 {
 	struct cr_task *t, *next;
-	int unsettled = 0;
+	int unsettled = 0, n;
 
 	list_for_each_entry_safe_reverse(t, next, &ctx->tasks, list) {
 		int state = READ_ONCE(t->task->exit_state);
@@ -276,15 +297,11 @@ static int settle_gone(struct cr_ctx *ctx)
 			continue;
 		if (state == EXIT_ZOMBIE && t->leader == t) {
 			t->hold = CR_HOLD_ZOMBIE;
-		} else if (!pid_alive(t->task)) {
-			if (t == ctx->root)
-				return cr_fail(ctx, -ESRCH, "pid %d: has exited", t->tid);
-			if (list_empty(&t->children) && list_empty(&t->threads))
-				cr_task_remove(ctx, t);
-			else
-				unsettled++;
 		} else {
-			unsettled++;
+			n = pid_alive(t->task) ? 1 : forget_gone(ctx, t);
+			if (n < 0)
+				return n;
+			unsettled += n;
 		}
 	}
 	return unsettled;
@@ -394,10 +411,12 @@ int cr_freeze_verify(struct cr_ctx *ctx)
 				       cr_pid(t), t->task->comm);
 		if (t->hold == CR_HOLD_STOPPED &&
 		    (READ_ONCE(ctx->disturbed) || !task_is_stopped(t->task) ||
-		     switches(t->task) != t->switches))
+		     switches(t->task) != t->switches)) {
+			ctx->unsteady = true;
 			return cr_fail(ctx, -EAGAIN,
 				       "pid %d (%s): was continued meanwhile; try again",
 				       cr_pid(t), t->task->comm);
+		}
 	}
 	return 0;
 }

@@ -638,6 +638,7 @@ enum cr_barrier {
  * @parking: tasks stay parked while this is set
  * @dumping: not even SIGKILL lets a parked task go
  * @disturbed: a task that was held has moved; what was dumped is void
+ * @unsteady: it failed because the tree changed while it was being stopped
  * @crid: id of the checkpoint
  * @maker: credentials of the one who made it
  * @comm: name of the root process
@@ -701,6 +702,7 @@ struct cr_ctx {
 	bool parking;
 	bool dumping;
 	bool disturbed;
+	bool unsteady;
 	int crid;
 	const struct cred *maker;
 	char comm[TASK_COMM_LEN];

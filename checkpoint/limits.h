@@ -31,6 +31,9 @@
 /* Tasks of one tree: PID_MAX_LIMIT is 4 Mi, but each costs a kernel stack. */
 #define CR_TASKS_MAX		(128U << 10)
 
+/* How often a checkpoint is tried if the tree changes while it is being stopped. */
+#define CR_TRIES_MAX		10
+
 /* A path as the kernel can give it. */
 #define CR_STRING_MAX		PATH_MAX
 

@@ -54,7 +54,8 @@
  * - -EOPNOTSUPP: something in the tree is not supported; the reason names it
  * - -EBUSY: a task does not come to rest in kernel.checkpoint_freeze_timeout_ms,
  *   or waits in vfork()
- * - -EAGAIN: a stopped task was continued meanwhile, or a task has lost its parent
+ * - -EAGAIN: a stopped task was continued meanwhile, or a task has lost its parent,
+ *   each time that it was tried
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -ENOMEM: out of memory, or of what the memory cgroup allows
  * - -EINTR: the caller was killed

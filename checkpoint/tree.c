@@ -304,6 +304,7 @@ int cr_tree_recheck(struct cr_ctx *ctx)
 		t->tid = task_pid_nr_ns(t->task, ctx->pid_ns);
 	}
 	read_unlock(&tasklist_lock);
+	ctx->unsteady = moved;
 	if (moved)
 		return cr_fail(ctx, -EAGAIN,
 			       "pid %d (%s): has lost its parent meanwhile; try again",

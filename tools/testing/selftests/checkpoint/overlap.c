@@ -89,15 +89,6 @@ TEST(one_tree_several_callers)
 	cr_end(_metadata, &c);
 }
 
-/* Ready, but not told yet to go on. */
-static void say_ready(struct cr_child *c)
-{
-	int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-	CR_CHECK(c, fd >= 0);
-	close(fd);
-}
-
 /* Checkpoints its own child, and then puts it back, all the time. */
 static void guardian(struct cr_child *c)
 {
@@ -121,7 +112,7 @@ static void guardian(struct cr_child *c)
 		if (crid > 0)
 			CR_CHECK(c, !sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 		if (!ready)
-			say_ready(c);
+			cr_say_ready(c);
 		ready = true;
 	}
 	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
@@ -159,7 +150,7 @@ static void parent(struct cr_child *c)
 		cr_wait_go(c);
 		_exit(0);
 	}
-	say_ready(c);
+	cr_say_ready(c);
 	while (access(c->go, F_OK)) {
 		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
 		if (crid > 0) {

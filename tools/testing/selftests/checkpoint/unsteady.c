@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Trees that change while they are being stopped: checkpoint() begins again.
+ */
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "cr_selftest.h"
+
+#define ROUNDS		100
+#define NR_MAKERS	4
+
+static void keep_often(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	long crid;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		crid = sys_checkpoint(c->pid, -1, CHECKPOINT_KEEP);
+		ASSERT_LT(0, crid) {
+			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
+		}
+		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+}
+
+/* Leaves a process without a parent, all the time. */
+static void make_orphans(void)
+{
+	pid_t pid;
+
+	for (;;) {
+		pid = fork();
+		if (!pid) {
+			if (!fork())
+				cr_sleep_ms(1);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
+/* Gets all orphans. */
+static void reaper(struct cr_child *c)
+{
+	int i;
+
+	CR_CHECK(c, !prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (i = 0; i < NR_MAKERS; i++) {
+		pid_t pid = fork();
+
+		CR_CHECK(c, pid >= 0);
+		if (!pid)
+			make_orphans();
+	}
+	cr_say_ready(c);
+	for (;;)
+		CR_CHECK(c, wait(NULL) > 0);
+}
+
+TEST(orphans)
+{
+	struct cr_child c;
+
+	cr_begin(_metadata, &c, reaper);
+	keep_often(_metadata, &c);
+	cr_end(_metadata, &c);
+}
+
+static void waiter(struct cr_child *c)
+{
+	cr_ready(c);
+}
+
+/* Somebody outside stops it and continues it. */
+TEST(stopped_and_continued)
+{
+	struct cr_child c;
+	pid_t pid;
+
+	cr_begin(_metadata, &c, waiter);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	while (!pid) {
+		kill(c.pid, SIGSTOP);
+		cr_sleep_ms(1);
+		kill(c.pid, SIGCONT);
+		cr_sleep_ms(1);
+	}
+	keep_often(_metadata, &c);
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_EQ(0, kill(c.pid, SIGCONT));
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
+TEST_HARNESS_MAIN
