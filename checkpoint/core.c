@@ -142,17 +142,19 @@ void cr_ctx_put(struct cr_ctx *ctx)
 }
 
 static int dump_rows(struct cr_ctx *ctx, struct cr_task *t, enum cr_level level,
-		     u32 head, u32 id, bool head_only)
+		     u32 head, u32 id)
 {
+	bool zombie = t->hold == CR_HOLD_ZOMBIE;
 	const struct cr_obj_ops *ops = cr_obj_ops(head);
 	u32 type;
 
 	trace_checkpoint_object(id, ops->name);
 	if (ops->dump(ctx, t, id))
 		return ctx->err;
-	for (type = 0; type < CR_NR_TYPES && !head_only; type++) {
+	for (type = 0; type < CR_NR_TYPES; type++) {
 		ops = cr_obj_ops(type);
-		if (!ops || ops->level != level || type == head || !ops->dump)
+		if (!ops || ops->level != level || type == head || !ops->dump ||
+		    (zombie && !ops->of_zombies))
 			continue;
 		if (ops->dump(ctx, t, id))
 			return ctx->err;
@@ -162,14 +164,12 @@ static int dump_rows(struct cr_ctx *ctx, struct cr_task *t, enum cr_level level,
 
 static int dump_thread(struct cr_ctx *ctx, struct cr_task *t)
 {
-	bool zombie = t->hold == CR_HOLD_ZOMBIE;
-
 	cr_set_where(ctx, "pid %d thread %d", cr_pid(t), t->tid);
 	t->process_id = t->leader->process_id;
 	t->id = cr_obj_new_id(ctx);
-	if (!zombie && cr_arch_task_refuse(ctx, t))
+	if (t->hold != CR_HOLD_ZOMBIE && cr_arch_task_refuse(ctx, t))
 		return ctx->err;
-	return dump_rows(ctx, t, CR_LVL_THREAD, CR_IMG_THREAD, t->id, zombie);
+	return dump_rows(ctx, t, CR_LVL_THREAD, CR_IMG_THREAD, t->id);
 }
 
 static int dump_process(struct cr_ctx *ctx, struct cr_task *leader)
@@ -179,8 +179,7 @@ static int dump_process(struct cr_ctx *ctx, struct cr_task *leader)
 	ctx->where_pid = cr_pid(leader);
 	cr_set_where(ctx, "pid %d", cr_pid(leader));
 	leader->process_id = cr_obj_new_id(ctx);
-	if (dump_rows(ctx, leader, CR_LVL_PROCESS, CR_IMG_PROCESS, leader->process_id,
-		      leader->hold == CR_HOLD_ZOMBIE) ||
+	if (dump_rows(ctx, leader, CR_LVL_PROCESS, CR_IMG_PROCESS, leader->process_id) ||
 	    dump_thread(ctx, leader))
 		return ctx->err;
 	list_for_each_entry(t, &leader->threads, sibling) {

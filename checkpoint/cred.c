@@ -169,7 +169,8 @@ int cr_cred_dump(struct cr_ctx *ctx, void *obj, u32 id)
 		what = "user namespace of its own";
 	else if (!fill_ids(ctx, cred, img))
 		what = "user or group id without a mapping";
-	else if (is_landlocked(cred))
+	/* whoever does nothing any more need not be kept from anything */
+	else if (is_landlocked(cred) && t->hold != CR_HOLD_ZOMBIE)
 		what = "Landlock domain";
 	cr_rec_put(ctx, img, len);
 	if (what)

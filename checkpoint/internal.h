@@ -288,7 +288,8 @@ enum cr_stage {
  * @level: &enum cr_level
  * @stage: &enum cr_stage, PROCESS and THREAD rows only
  * @head: PART rows only: type of the head that they follow
- * @required: PROCESS and THREAD rows: every object has it (zombies have none)
+ * @required: PROCESS and THREAD rows: every object has it, but not zombies
+ * @of_zombies: THREAD rows: zombies have it, too
  * @many: PROCESS and THREAD rows: an object may have several
  * @match: FILE rows only: is this open file of this kind? Must not sleep.
  * @dump: while frozen: writes the record(s). For PROCESS, THREAD and FILE rows
@@ -311,6 +312,7 @@ struct cr_obj_ops {
 	u8 stage;
 	u32 head;
 	bool required;
+	bool of_zombies;
 	bool many;
 	bool (*match)(struct file *file);
 	int (*dump)(struct cr_ctx *ctx, void *obj, u32 id);
@@ -869,6 +871,9 @@ int cr_fill_pages(struct cr_ctx *ctx, struct cr_in *in, u32 id,
  */
 int cr_kin_connect(struct cr_ctx *ctx);
 int cr_kin_share(struct cr_ctx *ctx, u32 id, const struct cr_img_pages_ref *ref);
+
+/* Current, which shares the address space of the caller, is about to exit. */
+int cr_mm_leave(struct cr_ctx *ctx, struct cr_task *t);
 
 /* Caller of restart() from memory: what cr_mm_restore() has not brought back. */
 int cr_fill_from_memory(struct cr_ctx *ctx);

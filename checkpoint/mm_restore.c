@@ -562,14 +562,11 @@ static struct mm_struct *make_mm(const struct cr_img_mm *img)
 	return mm;
 }
 
-/* From here on current has an address space of its own, and it is empty. */
-static int enter_mm(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *rec)
+/* Let current run in @mm, or nowhere if there was no memory for it. */
+static int switch_to_mm(struct cr_ctx *ctx, struct cr_task *t, struct mm_struct *mm)
 {
-	struct linux_binfmt *binfmt = current->mm->binfmt;
-	struct mm_struct *mm;
 	int err;
 
-	mm = make_mm(rec->data);
 	if (!mm)
 		return cr_fail(ctx, -ENOMEM, "pid %d: no memory", cr_pid(t));
 	sched_mm_cid_before_execve(current);
@@ -580,6 +577,30 @@ static int enter_mm(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *
 		return cr_fail(ctx, err, "pid %d: interrupted", cr_pid(t));
 	}
 	up_write(&current->signal->exec_update_lock);
+	return 0;
+}
+
+/**
+ * cr_mm_leave() - leave the address space of the caller of restart()
+ * @ctx: the restart
+ * @t: a leader that is about to exit; current
+ *
+ * Return: 0, or -errno as told.
+ */
+int cr_mm_leave(struct cr_ctx *ctx, struct cr_task *t)
+{
+	return switch_to_mm(ctx, t, mm_alloc());
+}
+
+/* From here on current has an address space of its own, and it is empty. */
+static int enter_mm(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec *rec)
+{
+	struct linux_binfmt *binfmt = current->mm->binfmt;
+	struct mm_struct *mm = make_mm(rec->data);
+	int err = switch_to_mm(ctx, t, mm);
+
+	if (err)
+		return err;
 	set_binfmt(binfmt);
 	cr_arch_mm_setup(mm);
 	current->personality &= ~READ_IMPLIES_EXEC;

@@ -45,6 +45,7 @@ static const struct cr_obj_ops cr_obj_table[] = {
 		.max_len	= sizeof(struct cr_img_cred) + CR_GROUPS_MAX * sizeof(u32),
 		.level		= CR_LVL_THREAD,
 		.required	= true,
+		.of_zombies	= true,
 		.stage		= CR_STAGE_CRED,
 		.dump		= cr_cred_dump,
 		.check		= cr_cred_check,

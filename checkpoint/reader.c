@@ -309,18 +309,21 @@ static int check_complete(struct cr_ctx *ctx, const struct cr_rec *head,
 			  const unsigned long *seen)
 {
 	u32 type, level = cr_obj_ops(head->type)->level;
+	bool zombie;
 
 	if (head->type == CR_IMG_FILE) {
 		type = ((const struct cr_img_file *)head->data)->kind;
 		if (type >= CR_NR_TYPES || !test_bit(type, seen))
 			return cr_fail(ctx, -EINVAL, "object %u: open file of no kind", head->id);
 	}
-	if ((level != CR_LVL_PROCESS && level != CR_LVL_THREAD) || is_zombie(ctx, head))
+	if (level != CR_LVL_PROCESS && level != CR_LVL_THREAD)
 		return 0;
+	zombie = is_zombie(ctx, head);
 	for (type = 0; type < CR_NR_TYPES; type++) {
 		const struct cr_obj_ops *ops = cr_obj_ops(type);
 
-		if (ops && ops->level == level && ops->required && !test_bit(type, seen))
+		if (ops && ops->level == level && ops->required && !test_bit(type, seen) &&
+		    (!zombie || ops->of_zombies))
 			return cr_fail(ctx, -EINVAL, "object %u: %s without %s", head->id,
 				       cr_obj_ops(head->type)->name, ops->name);
 	}

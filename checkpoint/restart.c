@@ -233,10 +233,17 @@ static void __noreturn task_end(struct cr_task *t, long code)
 	do_exit(code);
 }
 
-static void __noreturn become_zombie(struct cr_task *t)
+/*
+ * Who it was is seen in /proc and by waitid(). The address space is still that
+ * of the caller, whom a change of credentials here must not make undumpable.
+ */
+static int become_zombie(struct cr_task *t)
 {
 	const struct cr_img_process *p = cr_img_process(t);
 
+	if (run_stage(t, t->rec, CR_STAGE_CRED) || cr_mm_leave(t->ctx, t))
+		return t->ctx->err;
+	cr_cred_commit(t);
 	write_lock_irq(&tasklist_lock);
 	current->exit_signal = p->exit_signal;
 	write_unlock_irq(&tasklist_lock);
@@ -262,7 +269,7 @@ static int build_process(struct cr_task *t)
 	if (run_stage(t, t->process_rec, CR_STAGE_IDENT))
 		return t->ctx->err;
 	if (cr_img_is_zombie(t))
-		become_zombie(t);
+		return become_zombie(t);
 
 	if (run_stage(t, t->rec, CR_STAGE_CRED) ||
 	    run_object(t, p->mm_id, CR_IMG_MM) ||

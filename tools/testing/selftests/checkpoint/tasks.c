@@ -168,6 +168,36 @@ static void two_zombies(struct cr_child *c)
 	CR_CHECK(c, waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 }
 
+#define ZOMBIE_UID	4711
+
+/* Who it was is told as it is waited for. */
+static void foreign_zombie(struct cr_child *c)
+{
+	pid_t pid = must_fork(c);
+	struct stat st;
+	siginfo_t info;
+	char path[32];
+
+	if (!pid)
+		_exit(setresuid(ZOMBIE_UID, ZOMBIE_UID, ZOMBIE_UID));
+	wait_state(c, pid, 'Z');
+	cr_ready(c);
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	CR_CHECK(c, !stat(path, &st) && st.st_uid == ZOMBIE_UID);
+	CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED));
+	CR_CHECK(c, info.si_uid == ZOMBIE_UID && info.si_status == 0);
+}
+
+TEST(zombie_of_another_user)
+{
+	int dumpable = prctl(PR_GET_DUMPABLE);
+
+	cr_both_ways(_metadata, foreign_zombie, 0);
+	/* its exit is none of the business of who has restarted it */
+	EXPECT_EQ(dumpable, prctl(PR_GET_DUMPABLE));
+}
+
 TEST(zombies)
 {
 	cr_both_ways(_metadata, two_zombies, 0);
