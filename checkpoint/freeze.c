@@ -261,22 +261,17 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 }
 
 /*
- * @t does not exist any more. Returns 0, 1 if its threads have not been told yet,
- * or -errno.
+ * @t does not exist any more. Returns 0; 1 if others that were of it do not either,
+ * and have not been forgotten yet; or -errno.
  */
 static int forget_gone(struct cr_ctx *ctx, struct cr_task *t)
 {
 	if (t == ctx->root)
 		return cr_fail(ctx, -ESRCH, "pid %d: has exited", t->tid);
-	if (!list_empty(&t->threads))
+	if (!list_empty(&t->children) && cr_tree_rehome(ctx))
+		return ctx->err;
+	if (!list_empty(&t->children) || !list_empty(&t->threads))
 		return 1;
-	if (!list_empty(&t->children)) {
-		/* they have another parent now, maybe none of the tree */
-		ctx->unsteady = true;
-		return cr_fail(ctx, -EAGAIN,
-			       "pid %d (%s): has exited and left children; try again",
-			       t->tid, t->task->comm);
-	}
 	cr_task_remove(ctx, t);
 	return 0;
 }

@@ -483,6 +483,7 @@ void cr_objs_free(struct cr_ctx *ctx);
 /* tree.c: which tasks there are */
 int cr_tree_find(struct cr_ctx *ctx, pid_t pid);
 int cr_tree_walk(struct cr_ctx *ctx);
+int cr_tree_rehome(struct cr_ctx *ctx);
 int cr_tree_recheck(struct cr_ctx *ctx);
 int cr_tree_build(struct cr_ctx *ctx);
 void cr_tree_free(struct cr_ctx *ctx);

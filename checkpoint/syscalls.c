@@ -54,7 +54,7 @@
  * - -EOPNOTSUPP: something in the tree is not supported; the reason names it
  * - -EBUSY: a task does not come to rest in kernel.checkpoint_freeze_timeout_ms,
  *   or waits in vfork()
- * - -EAGAIN: a stopped task was continued meanwhile, or a task has lost its parent,
+ * - -EAGAIN: a stopped task was continued meanwhile, or a task has left the tree,
  *   each time that it was tried
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -ENOMEM: out of memory, or of what the memory cgroup allows
@@ -137,7 +137,7 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * - -EBUSY: RESTART_ROLLBACK: a task of the live tree cannot be stopped, or is
  *   being traced
  * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile, or a
- *   task has lost its parent
+ *   task has left it
  * - -EPERM, -EACCES: the caller may not give the tree what it had, or may not
  *   trace the live one
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was

@@ -262,53 +262,88 @@ int cr_tree_walk(struct cr_ctx *ctx)
 	return ctx->nr_tasks - old;
 }
 
-/* Has it left the place in the tree where it was found? tasklist_lock is held. */
-static bool has_moved(const struct cr_task *t)
+/* Is its parent another one than when it was found? tasklist_lock is held. */
+static bool has_moved(struct cr_ctx *ctx, struct cr_task *t, struct cr_task **parent)
 {
-	const struct task_struct *parent;
+	const struct task_struct *now;
 
-	if (!pid_alive(t->task))
-		return true;
-	if (!t->parent)
+	if (!t->parent || !pid_alive(t->task))
 		return false;
-	parent = rcu_dereference_protected(t->task->real_parent,
-					   lockdep_tasklist_lock_is_held());
-	return parent->group_leader != t->parent->task;
+	now = rcu_dereference_protected(t->task->real_parent,
+					lockdep_tasklist_lock_is_held());
+	if (now->group_leader == t->parent->task)
+		return false;
+	*parent = task_find(ctx, now->group_leader);
+	/* a thread that has become the leader is not what it was found as */
+	if (*parent && (*parent)->leader != *parent)
+		*parent = NULL;
+	return true;
+}
+
+static int left_tree(struct cr_ctx *ctx, struct cr_task *t)
+{
+	ctx->unsteady = true;
+	return cr_fail(ctx, -EAGAIN, "pid %d (%s): has left the tree meanwhile; try again",
+		       t->tid, t->task->comm);
+}
+
+/**
+ * cr_tree_rehome() - give children of processes that have exited to their parents
+ * @ctx: the checkpoint
+ *
+ * That is an ancestor, a subreaper or the init of the namespace. If it is of the
+ * tree it was found before them, and the order of the tasks stays right. Else
+ * they have left the tree.
+ *
+ * Return: 0, or -EAGAIN as told.
+ */
+int cr_tree_rehome(struct cr_ctx *ctx)
+{
+	struct cr_task *t, *parent, *lost = NULL;
+
+	read_lock(&tasklist_lock);
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (!has_moved(ctx, t, &parent))
+			continue;
+		if (!parent) {
+			lost = t;
+			break;
+		}
+		t->parent = parent;
+		list_move_tail(&t->sibling, &parent->children);
+	}
+	read_unlock(&tasklist_lock);
+	return lost ? left_tree(ctx, lost) : 0;
 }
 
 /**
  * cr_tree_recheck() - is the tree what it was when its tasks were found?
  * @ctx: the checkpoint; every task holds still
  *
- * They were running, and may have executed a setuid program since. A rollback
- * of a part of the tree, by one of its own processes, has given restored tasks
- * other pids than they were found with; and who has lost his parent may not even
- * belong to the tree any more.
+ * They were running, and may have executed a setuid program since. Who has lost
+ * his parent may not even belong to the tree any more. A rollback of a part of
+ * the tree, by one of its own processes, has given restored tasks other pids than
+ * they were found with.
  *
- * Return: 0; -EPERM, or -EAGAIN when a parent has changed, as told.
+ * Return: 0; -EPERM; or what cr_tree_rehome() returns.
  */
 int cr_tree_recheck(struct cr_ctx *ctx)
 {
-	struct cr_task *t, *moved = NULL;
+	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
 		if (check_task(ctx, t))
 			return ctx->err;
 	}
-	read_lock(&tasklist_lock);
+	if (cr_tree_rehome(ctx))
+		return ctx->err;
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (has_moved(t)) {
-			moved = t;
-			break;
-		}
-		t->tid = task_pid_nr_ns(t->task, ctx->pid_ns);
+		pid_t tid = task_pid_nr_ns(t->task, ctx->pid_ns);
+
+		if (!tid)
+			return left_tree(ctx, t);
+		t->tid = tid;
 	}
-	read_unlock(&tasklist_lock);
-	ctx->unsteady = moved;
-	if (moved)
-		return cr_fail(ctx, -EAGAIN,
-			       "pid %d (%s): has lost its parent meanwhile; try again",
-			       moved->tid, moved->task->comm);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Trees that change while they are being stopped: checkpoint() begins again.
+ * Trees that change while they are being stopped.
  */
 #include <sys/prctl.h>
 #include <sys/wait.h>
