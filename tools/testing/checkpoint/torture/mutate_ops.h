@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "mutate_image.h"
+#include "splitmix.h"
 
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 #define USER_END	0x7ffffffff000ULL
@@ -18,14 +19,9 @@ struct rng {
 	uint64_t state;
 };
 
-/* splitmix64 */
 static uint64_t rnd(struct rng *r)
 {
-	uint64_t z = r->state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
+	return splitmix(&r->state);
 }
 
 static uint64_t below(struct rng *r, uint64_t n)

@@ -40,6 +40,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "splitmix.h"
+
 #ifndef __NR_checkpoint
 #define __NR_checkpoint 548
 #define __NR_restart 549
@@ -110,17 +112,9 @@ static void count(uint32_t *what)
 	__atomic_fetch_add(what, 1, __ATOMIC_RELAXED);
 }
 
-static inline uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ULL;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
 static inline uint64_t rnd(uint64_t n)
 {
-	rng += 0x9e3779b97f4a7c15ULL;
+	rng += SPLITMIX_STEP;
 	return mix(rng) % n;
 }
 

@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "splitmix.h"
+
 #ifndef __NR_checkpoint
 #define __NR_checkpoint 548
 #endif
@@ -95,14 +97,9 @@ static inline void torture_sleep_us(unsigned long us)
 		;
 }
 
-/* splitmix64: good enough, and the same everywhere. */
 static inline uint64_t torture_random(void)
 {
-	uint64_t z = (torture.rng += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
+	return splitmix(&torture.rng);
 }
 
 /* 0 .. @n - 1; 0 for @n == 0. */

@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "splitmix.h"
+
 #define PAGE		4096UL
 #define PAGE_WORDS	(PAGE / sizeof(uint64_t))
 
@@ -46,18 +48,9 @@
 static const char *kind_name = "cr_worker";
 static uint64_t rng;
 
-/* splitmix64 */
-static inline uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ULL;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
 static inline uint64_t rnd(uint64_t n)
 {
-	rng += 0x9e3779b97f4a7c15ULL;
+	rng += SPLITMIX_STEP;
 	return mix(rng) % n;
 }
 
