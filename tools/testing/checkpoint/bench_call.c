@@ -15,22 +15,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/checkpoint.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifndef __NR_checkpoint
-#define __NR_checkpoint 548
-#endif
-#ifndef __NR_restart
-#define __NR_restart 549
-#endif
+#include "../selftests/checkpoint/cr_call.h"
 
 #define UNKNOWN_CALL	3
 
@@ -58,27 +51,10 @@ static __u64 now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* The kernel's report, "key: value" lines; the value of "reason" in @reason. */
-static const char *read_report(char *reason, size_t size)
-{
-	static char text[4096];
-	const char *found;
-	int fd = open("/proc/thread-self/checkpoint", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	found = strstr(text, "\nreason: ");
-	if (found)
-		snprintf(reason, size, "%.*s", (int)strcspn(found + 9, "\n"), found + 9);
-	return text;
-}
-
 static int run(const struct call *call, long id, const char *image)
 {
-	char reason[1024] = "";
-	const char *report;
+	char report[CR_REPORT_MAX];
+	const char *reason;
 	__u64 start;
 	int fd = -1, err;
 	long ret;
@@ -94,10 +70,11 @@ static int run(const struct call *call, long id, const char *image)
 	ret = syscall(call->nr, id, fd, call->flags);
 	err = errno;
 	printf("whole_ns: %llu\n", now_ns() - start);
-	report = read_report(reason, sizeof(reason));
+	cr_report_text(CR_REPORT, report);
 	fputs(report, stdout);
 	if (ret >= 0)
 		return 0;
+	reason = cr_report("reason");
 	fprintf(stderr, "%s: %s%s%s\n", call->name, strerror(err), *reason ? ": " : "", reason);
 	return err == EINVAL && !image && !*reason ? UNKNOWN_CALL : 1;
 }

@@ -23,9 +23,9 @@ put() {
 	mv "$2.new" "$2"
 }
 
-# Has a header beside source $1 changed since program $2 was built?
+# Has a header beside source $1, or of the selftests, changed since program $2 was built?
 newer_header() {
-	[ -n "$(find "$(dirname "$1")" -maxdepth 1 -name '*.h' -newer "$2")" ]
+	[ -n "$(find "$(dirname "$1")" "$tests" -maxdepth 1 -name '*.h' -newer "$2")" ]
 }
 
 # Every C file here is a program of its own, every script goes along with them.

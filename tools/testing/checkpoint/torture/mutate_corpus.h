@@ -297,7 +297,7 @@ static void say_reason(const char *what)
 {
 	int err = errno;
 
-	torture_say("%s: %s: %.200s", what, strerror(err), torture_report("reason"));
+	torture_say("%s: %s: %.200s", what, strerror(err), cr_report("reason"));
 }
 
 /* The warden of a box: start a workload, checkpoint it, kill it. */

@@ -78,7 +78,7 @@ static long call_failed(struct tree *t, const char *call, int err)
 
 static long do_checkpoint(struct tree *t, long pid, int fd, unsigned long flags)
 {
-	long ret = syscall(__NR_checkpoint, (pid_t)pid, fd, flags);
+	long ret = sys_checkpoint((pid_t)pid, fd, flags);
 
 	if (ret < 0)
 		return call_failed(t, "checkpoint", errno);
@@ -90,7 +90,7 @@ static long do_checkpoint(struct tree *t, long pid, int fd, unsigned long flags)
 static long do_restart(struct tree *t, long crid, int fd, unsigned long flags)
 {
 	bool back = flags & RESTART_ROLLBACK;
-	long ret = syscall(__NR_restart, (int)crid, fd, flags | t->program->restart_flags);
+	long ret = sys_restart((int)crid, fd, flags | t->program->restart_flags);
 
 	if (ret < 0)
 		return call_failed(t, back ? "rollback" : "restart", errno);
@@ -393,7 +393,7 @@ static void op_abort(struct tree *t)
 	step(t, "abort");
 	pid = fork_outside(t);
 	if (!pid) {
-		syscall(__NR_checkpoint, t->root, new_image(), 0);
+		sys_checkpoint(t->root, new_image(), 0);
 		_exit(0);
 	}
 	usleep(rnd(30000));
@@ -411,7 +411,7 @@ static void op_kill_amid(struct tree *t)
 	step(t, "kill-amid");
 	pid = fork_outside(t);
 	if (!pid) {
-		syscall(__NR_checkpoint, t->root, new_image(), 0);
+		sys_checkpoint(t->root, new_image(), 0);
 		_exit(0);
 	}
 	usleep(rnd(30000));

@@ -18,7 +18,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/checkpoint.h>
 #include <linux/close_range.h>
 #include <net/if.h>
 #include <sched.h>
@@ -40,12 +39,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../selftests/checkpoint/cr_call.h"
 #include "splitmix.h"
-
-#ifndef __NR_checkpoint
-#define __NR_checkpoint 548
-#define __NR_restart 549
-#endif
 
 #define SLOTS		3	/* images, and kept checkpoints, of one tree */
 #define COPIES		2	/* of one tree at a time */

@@ -18,25 +18,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/checkpoint.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../../selftests/checkpoint/cr_call.h"
 #include "splitmix.h"
-
-#ifndef __NR_checkpoint
-#define __NR_checkpoint 548
-#endif
-#ifndef __NR_restart
-#define __NR_restart 549
-#endif
 
 /* Exit status of a program that this kernel gives nothing to do. */
 #define TORTURE_SKIPPED		4
@@ -44,16 +36,6 @@
 #define TORTURE_WAIT_S		120
 /* Failures after which there is nothing more to learn. */
 #define TORTURE_FAILURES_MAX	20
-
-static inline long sys_checkpoint(pid_t pid, int fd, unsigned long flags)
-{
-	return syscall(__NR_checkpoint, pid, fd, flags);
-}
-
-static inline long sys_restart(int crid, int fd, unsigned long flags)
-{
-	return syscall(__NR_restart, crid, fd, flags);
-}
 
 /**
  * struct torture_option - an option of one program, with a number
@@ -240,27 +222,6 @@ static inline bool torture_write(const char *path, const char *text)
 	if (fd >= 0)
 		close(fd);
 	return ok;
-}
-
-/*
- * A value of /proc/thread-self/checkpoint ("reason", "frozen_ns", ...); "" if
- * there is none. Valid until the next call. Keeps errno.
- */
-static inline
-const char *torture_report(const char *key)
-{
-	static char text[2048];
-	size_t len = strlen(key);
-	int err = errno;
-	char *line;
-
-	if (!torture_read("/proc/thread-self/checkpoint", text, sizeof(text)))
-		text[0] = '\0';
-	errno = err;
-	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-		if (!strncmp(line, key, len) && line[len] == ':')
-			return line + len + 1 + strspn(line + len + 1, " ");
-	return "";
 }
 
 /* ---- what the kernel holds ---- */

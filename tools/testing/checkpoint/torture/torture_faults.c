@@ -128,13 +128,13 @@ static bool error_is_right(const struct series *s, int err)
 {
 	return err == ENOMEM || err == ENOBUFS || err == ENFILE ||
 	       (err == EADDRINUSE && s->op >= OP_ROLLBACK) ||
-	       (err == EAGAIN && strstr(torture_report("reason"), "no memory")) ||
+	       (err == EAGAIN && strstr(cr_report("reason"), "no memory")) ||
 	       (err == EFAULT && (s->method == INJECT_COPY || s->method == INJECT_NTH));
 }
 
 static void check_words(struct series *s, const char *what, int err)
 {
-	if (atol(torture_report("result")) == -err && *torture_report("reason"))
+	if (atol(cr_report("result")) == -err && *cr_report("reason"))
 		return;
 	/* no memory for the report itself, or for what would have been told */
 	if (err == ENOMEM && ++s->wordless <= WORDLESS_MAX)
@@ -170,7 +170,7 @@ static void check_image(const char *what)
 	retire = true;
 	if (sys_restart(0, fd, RESTART_CONN_RESET) < 0)
 		torture_fail("%s: succeeded, but the image is bad: errno %d, %s", what, errno,
-			     torture_report("reason"));
+			     cr_report("reason"));
 	else
 		check_restored(what, true);
 	close(fd);
@@ -239,12 +239,12 @@ static bool one(struct series *s)
 	s->calls++;
 	if (only_nth)
 		torture_say("%s: fault %s, returned %ld, errno %d, reason: %s", what,
-			    hit ? "met" : "not met", ret, err, torture_report("reason"));
+			    hit ? "met" : "not met", ret, err, cr_report("reason"));
 	if (ret < 0 && !hit)
 		torture_fail("%s: without a fault: errno %d, %s", what, err,
-			     torture_report("reason"));
+			     cr_report("reason"));
 	else if (ret < 0 && !error_is_right(s, err))
-		torture_fail("%s: errno %d, %s", what, err, torture_report("reason"));
+		torture_fail("%s: errno %d, %s", what, err, cr_report("reason"));
 	else if (ret < 0)
 		check_words(s, what, err);
 	judge(s, what, ret, hit, rounds);
@@ -330,7 +330,7 @@ static void make_tree(void)
 	tree_start(&tree);
 	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
 	if (kept < 0)
-		torture_die("checkpoint: %s", torture_report("reason"));
+		torture_die("checkpoint: %s", cr_report("reason"));
 	close(fd);
 	retire = false;
 	while (tree_rounds() < 6 && tree_ask(&tree, "after the first checkpoint"))

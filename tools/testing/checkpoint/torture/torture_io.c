@@ -122,7 +122,7 @@ static void make_tree(void)
 	tree_start(&tree);
 	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
 	if (kept < 0)
-		torture_die("checkpoint: %s", torture_report("reason"));
+		torture_die("checkpoint: %s", cr_report("reason"));
 	close(fd);
 	load_image();
 }
@@ -228,7 +228,7 @@ static void write_well(const char *what)
 
 	if (sys_checkpoint(kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP) != kept)
 		torture_fail("%s: cannot be written any more: errno %d, %s", what, errno,
-			     torture_report("reason"));
+			     cr_report("reason"));
 	else if (lseek(fd, 0, SEEK_END) != (off_t)image_bytes)
 		torture_fail("%s: %ld bytes instead of %zu", what,
 			     (long)lseek(fd, 0, SEEK_END), image_bytes);
@@ -262,10 +262,10 @@ static bool one_write(void)
 	writes++;
 	failed += ret < 0;
 	if (ret >= 0 && !channel &&
-	    atol(torture_report("bytes")) > (long)(at / TREE_PAGE + 1) * TREE_PAGE)
+	    atol(cr_report("bytes")) > (long)(at / TREE_PAGE + 1) * TREE_PAGE)
 		torture_fail("%s: succeeded", what);
-	else if (ret < 0 && (!right_error(sink, err) || !*torture_report("reason")))
-		torture_fail("%s: errno %d, reason: %s", what, err, torture_report("reason"));
+	else if (ret < 0 && (!right_error(sink, err) || !*cr_report("reason")))
+		torture_fail("%s: errno %d, reason: %s", what, err, cr_report("reason"));
 	close_sink(fd);
 	if (!torture_below(8))
 		write_well(what);
@@ -323,9 +323,9 @@ static void one_read(void)
 	failed += ret < 0;
 	if (ret < 0 ? whole : !whole)
 		torture_fail("%s: returned %ld, errno %d, reason: %s", what, ret, err,
-			     torture_report("reason"));
-	else if (ret < 0 && (err != EINVAL || !*torture_report("reason")))
-		torture_fail("%s: errno %d, reason: %s", what, err, torture_report("reason"));
+			     cr_report("reason"));
+	else if (ret < 0 && (err != EINVAL || !*cr_report("reason")))
+		torture_fail("%s: errno %d, reason: %s", what, err, cr_report("reason"));
 	if (ret < 0) {
 		left = tree_left(&tree);
 		if (left)

@@ -228,7 +228,7 @@ static int image_fd(const struct trial *t, int file)
 /* Refused: then there is nobody, not even for a moment. */
 static bool check_refused(struct watch *w, const struct trial *t, int err)
 {
-	const char *reason = torture_report("reason");
+	const char *reason = cr_report("reason");
 
 	if (!kill(-1, 0) || errno != ESRCH)
 		return wrong(w, "refused with errno %d, and there is a process", err);

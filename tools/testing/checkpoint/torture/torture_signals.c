@@ -141,7 +141,7 @@ static void __attribute__((noreturn)) caller(enum op op, int fd, int tell)
 	o.ret = call(op, fd);
 	o.err = o.ret < 0 ? errno : 0;
 	o.seconds = torture_now() - start;
-	snprintf(o.reason, sizeof(o.reason), "%s", torture_report("reason"));
+	snprintf(o.reason, sizeof(o.reason), "%s", cr_report("reason"));
 	_exit(write(tell, &o, sizeof(o)) != sizeof(o));
 }
 
@@ -342,7 +342,7 @@ static void make_tree(void)
 	tree_start(&tree);
 	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
 	if (kept < 0)
-		torture_die("checkpoint: %s", torture_report("reason"));
+		torture_die("checkpoint: %s", cr_report("reason"));
 	close(fd);
 }
 

@@ -6,14 +6,8 @@
 #ifndef _WORKER_TASKS_H
 #define _WORKER_TASKS_H
 
-#include <linux/checkpoint.h>
-
+#include "../../selftests/checkpoint/cr_call.h"
 #include "worker.h"
-
-#ifndef __NR_checkpoint
-#define __NR_checkpoint 548
-#define __NR_restart 549
-#endif
 
 /* ---- signals ---- */
 
@@ -270,11 +264,11 @@ static pid_t nest_image(pid_t child)
 	long ret = -1;
 
 	MUST(fd >= 0);
-	if (syscall(__NR_checkpoint, child, fd, rnd(2) ? CHECKPOINT_KILL : 0) > 0) {
+	if (sys_checkpoint(child, fd, rnd(2) ? CHECKPOINT_KILL : 0) > 0) {
 		kill(child, SIGKILL);
 		reap(child, SIGKILL);
 		MUST(!lseek(fd, 0, SEEK_SET));
-		ret = syscall(__NR_restart, 0, fd, 0);
+		ret = sys_restart(0, fd, 0);
 		child = 0;
 	}
 	close(fd);
@@ -283,21 +277,21 @@ static pid_t nest_image(pid_t child)
 
 static pid_t nest_kept(pid_t child)
 {
-	long crid = syscall(__NR_checkpoint, child, -1, CHECKPOINT_KEEP), ret;
+	long crid = sys_checkpoint(child, -1, CHECKPOINT_KEEP), ret;
 
 	/* refused: the child goes on */
 	if (crid <= 0)
 		return child;
 	usleep(rnd(20000));
 	if (rnd(2)) {
-		ret = syscall(__NR_restart, (int)crid, -1, RESTART_ROLLBACK);
+		ret = sys_restart((int)crid, -1, RESTART_ROLLBACK);
 	} else {
 		nest_kill(child);
 		child = 0;
-		ret = syscall(__NR_restart, (int)crid, -1, 0);
+		ret = sys_restart((int)crid, -1, 0);
 	}
 	/* in another namespace, or another time, there is no such checkpoint */
-	syscall(__NR_checkpoint, (int)crid, -1, CHECKPOINT_DISCARD);
+	sys_checkpoint((int)crid, -1, CHECKPOINT_DISCARD);
 	return ret > 0 ? ret : child;
 }
 
@@ -306,7 +300,7 @@ static void nest_self(void)
 	int fd = open("nest.self", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	MUST(fd >= 0);
-	syscall(__NR_checkpoint, 0, fd, 0);
+	sys_checkpoint(0, fd, 0);
 	close(fd);
 }
 

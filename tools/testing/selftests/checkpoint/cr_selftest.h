@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <linux/checkpoint.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,17 +31,11 @@
 #include <time.h>
 
 #include "../kselftest_harness.h"
+#include "cr_call.h"
 
 /* Emulated machines and debug kernels are slow; only a hang may take this long. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 400
-
-#ifndef __NR_checkpoint
-#define __NR_checkpoint 548
-#endif
-#ifndef __NR_restart
-#define __NR_restart 549
-#endif
 
 /* How long one step of a workload may take, and between two looks at it. */
 #define CR_WAIT_S	60
@@ -54,50 +47,7 @@
 /* In the flags of /proc/<pid>/stat. */
 #define CR_PF_KTHREAD	0x00200000
 
-/* ---- system calls ---- */
-
-static inline long sys_checkpoint(pid_t pid, int fd, unsigned long flags)
-{
-	return syscall(__NR_checkpoint, pid, fd, flags);
-}
-
-static inline long sys_restart(int crid, int fd, unsigned long flags)
-{
-	return syscall(__NR_restart, crid, fd, flags);
-}
-
-/*
- * A value of a report at @path, as /proc/thread-self/checkpoint ("frozen_ns", ...);
- * "" if there is none. Valid until the thread's next call. Keeps errno.
- */
-static inline const char *cr_report_at(const char *path, const char *key)
-{
-	static __thread char text[2048];
-	size_t len = strlen(key);
-	int err = errno, fd;
-	ssize_t n = -1;
-	char *line;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	errno = err;
-	if (n <= 0)
-		return "";
-	text[n] = '\0';
-	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-		if (!strncmp(line, key, len) && line[len] == ':')
-			return line + len + 1 + strspn(line + len + 1, " ");
-	return "";
-}
-
-/* Of this thread's last call. */
-static inline const char *cr_report(const char *key)
-{
-	return cr_report_at("/proc/thread-self/checkpoint", key);
-}
+/* ---- what was done ---- */
 
 /* Why this thread's last checkpoint() or restart() failed, in words. */
 static inline const char *cr_reason(void)
