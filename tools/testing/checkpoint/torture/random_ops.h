@@ -385,18 +385,26 @@ static void op_both(struct tree *t)
 	waitpid(pid, NULL, 0);
 }
 
+/* A process that has begun to checkpoint, and may have ended. */
+static pid_t checkpoint_aside(struct tree *t)
+{
+	pid_t pid = fork_outside(t);
+
+	if (!pid) {
+		sys_checkpoint(t->root, new_image(), 0);
+		_exit(0);
+	}
+	usleep(rnd(30000));
+	return pid;
+}
+
 /* The one who checkpoints is killed in the middle. */
 static void op_abort(struct tree *t)
 {
 	pid_t pid;
 
 	step(t, "abort");
-	pid = fork_outside(t);
-	if (!pid) {
-		sys_checkpoint(t->root, new_image(), 0);
-		_exit(0);
-	}
-	usleep(rnd(30000));
+	pid = checkpoint_aside(t);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
@@ -409,12 +417,7 @@ static void op_kill_amid(struct tree *t)
 	if (!has_slot(t))
 		return;
 	step(t, "kill-amid");
-	pid = fork_outside(t);
-	if (!pid) {
-		sys_checkpoint(t->root, new_image(), 0);
-		_exit(0);
-	}
-	usleep(rnd(30000));
+	pid = checkpoint_aside(t);
 	kill_tree(t);
 	count(&stats->killed);
 	waitpid(pid, NULL, 0);

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -199,6 +200,15 @@ static inline int torture_end(void)
 
 /* ---- small files ---- */
 
+static inline int torture_open(const char *name, int flags)
+{
+	int fd = open(name, flags | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		torture_die("%s", name);
+	return fd;
+}
+
 static inline bool torture_read(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -222,6 +232,28 @@ static inline bool torture_write(const char *path, const char *text)
 	if (fd >= 0)
 		close(fd);
 	return ok;
+}
+
+/*
+ * A process at the other end of a pipe or a stream socket, which it writes to if
+ * @gives, or reads from. *@end is the end that each of the two has; its pid, or 0
+ * in the process itself.
+ */
+static inline pid_t torture_channel(bool socket, bool gives, int *end)
+{
+	pid_t pid;
+	int fd[2], mine;
+
+	if (socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) :
+		     pipe2(fd, O_CLOEXEC))
+		torture_die("channel");
+	pid = fork();
+	if (pid < 0)
+		torture_die("fork");
+	mine = gives == !pid;
+	close(fd[!mine]);
+	*end = fd[mine];
+	return pid;
 }
 
 /* ---- what the kernel holds ---- */

@@ -66,21 +66,11 @@ static struct series {
 
 static unsigned long only_series = NR_SERIES, only_nth;
 static struct tree tree;
-static int kept;		/* crid of a checkpoint of the tree */
 static bool retire;		/* the tree is to be made anew */
 
 static bool needs_tree(const struct series *s)
 {
 	return s->op <= OP_ROLLBACK;
-}
-
-static int open_image(const char *name, int flags)
-{
-	int fd = open(name, flags | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		torture_die("%s", name);
-	return fd;
 }
 
 /* ---- one call with one fault ---- */
@@ -92,9 +82,9 @@ static long call(const struct series *s, int *image)
 	long ret = -1;
 
 	if (s->op == OP_IMAGE || s->op == OP_WRITE)
-		fd = open_image("tried", O_RDWR | O_CREAT | O_TRUNC);
+		fd = torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
 	else if (s->op == OP_RESTART)
-		fd = open_image("image", O_RDONLY);
+		fd = torture_open("image", O_RDONLY);
 	*image = fd;
 	inject_arm(s->method, s->order ? s->order[s->next] : s->next);
 	switch (s->op) {
@@ -105,16 +95,16 @@ static long call(const struct series *s, int *image)
 		ret = sys_checkpoint(tree.pid, -1, CHECKPOINT_KEEP);
 		break;
 	case OP_WRITE:
-		ret = sys_checkpoint(kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
+		ret = sys_checkpoint(tree.kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
 		break;
 	case OP_ROLLBACK:
-		ret = sys_restart(kept, -1, RESTART_ROLLBACK | RESTART_FLAGS);
+		ret = sys_restart(tree.kept, -1, RESTART_ROLLBACK | RESTART_FLAGS);
 		break;
 	case OP_RESTART:
 		ret = sys_restart(0, fd, RESTART_FLAGS);
 		break;
 	case OP_UNDO:
-		ret = sys_restart(kept, -1, RESTART_FLAGS);
+		ret = sys_restart(tree.kept, -1, RESTART_FLAGS);
 		break;
 	}
 	return ret;
@@ -164,7 +154,7 @@ static void check_restored(const char *what, bool ok)
 /* An image that was written in spite of a fault must be as good as any. */
 static void check_image(const char *what)
 {
-	int fd = open_image("tried", O_RDONLY);
+	int fd = torture_open("tried", O_RDONLY);
 
 	tree_kill(&tree, what);
 	retire = true;
@@ -325,23 +315,10 @@ static void quantum(bool living)
 
 static void make_tree(void)
 {
-	int fd = open_image("image", O_RDWR | O_CREAT | O_TRUNC);
-
-	tree_start(&tree);
-	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
-	if (kept < 0)
-		torture_die("checkpoint: %s", cr_report("reason"));
-	close(fd);
+	tree_make(&tree);
 	retire = false;
 	while (tree_rounds() < 6 && tree_ask(&tree, "after the first checkpoint"))
 		;
-}
-
-static void drop_tree(void)
-{
-	tree_kill(&tree, "end");
-	if (sys_checkpoint(kept, -1, CHECKPOINT_DISCARD))
-		torture_fail("the kept checkpoint is gone");
 }
 
 static void only_one(struct series *s, unsigned int n)
@@ -351,7 +328,7 @@ static void only_one(struct series *s, unsigned int n)
 	if (!needs_tree(s))
 		tree_kill(&tree, "original");
 	one(s);
-	drop_tree();
+	tree_end(&tree);
 }
 
 static bool all_finished(void)
@@ -402,7 +379,7 @@ int main(int argc, char **argv)
 	tree_init(&tree);
 	/* what is made once and stays is there before it is counted */
 	make_tree();
-	drop_tree();
+	tree_end(&tree);
 	torture_counts_take(&before);
 	if (only_nth && only_series < NR_SERIES)
 		only_one(&series[only_series], only_nth);
@@ -412,7 +389,7 @@ int main(int argc, char **argv)
 		tree_kill(&tree, "original");
 		retire = false;
 		quantum(false);
-		drop_tree();
+		tree_end(&tree);
 		torture_counts_check(&before, 8, "after a round");
 	}
 	figures();

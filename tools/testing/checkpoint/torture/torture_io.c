@@ -25,7 +25,6 @@ static const char * const sink_name[] = { "pipe", "socket", "file size", "disk" 
 static const char * const source_name[] = { "file", "pipe", "socket" };
 
 static struct tree tree;
-static int kept;
 static pid_t helper;		/* the other end of a pipe or socket */
 static char *image;
 static size_t image_bytes;
@@ -34,15 +33,6 @@ static size_t nr_places;
 static unsigned long writes, reads, failed;
 
 /* ---- the image ---- */
-
-static int open_file(const char *name, int flags)
-{
-	int fd = open(name, flags | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		torture_die("%s", name);
-	return fd;
-}
 
 static bool write_all(int fd, const char *buf, size_t len)
 {
@@ -102,7 +92,7 @@ static size_t any_place(void)
 
 static void load_image(void)
 {
-	int fd = open_file("image", O_RDONLY);
+	int fd = torture_open("image", O_RDONLY);
 	ssize_t n;
 
 	free(image);
@@ -117,24 +107,11 @@ static void load_image(void)
 
 static void make_tree(void)
 {
-	int fd = open_file("image", O_RDWR | O_CREAT | O_TRUNC);
-
-	tree_start(&tree);
-	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
-	if (kept < 0)
-		torture_die("checkpoint: %s", cr_report("reason"));
-	close(fd);
+	tree_make(&tree);
 	load_image();
 }
 
 /* ---- writing ---- */
-
-static void make_channel(bool socket, int fd[2])
-{
-	if (socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) :
-		     pipe2(fd, O_CLOEXEC))
-		torture_die("channel");
-}
 
 /* The helper goes when our end is closed. */
 static void close_end(int fd)
@@ -150,17 +127,13 @@ static int short_reader(bool socket, size_t bytes)
 {
 	char buf[4096];
 	ssize_t n;
-	int fd[2];
+	int end;
 
-	make_channel(socket, fd);
-	helper = fork();
-	if (helper) {
-		close(fd[0]);
-		return fd[1];
-	}
-	close(fd[1]);
+	helper = torture_channel(socket, false, &end);
+	if (helper)
+		return end;
 	for (; bytes; bytes -= n) {
-		n = read(fd[0], buf, bytes < sizeof(buf) ? bytes : sizeof(buf));
+		n = read(end, buf, bytes < sizeof(buf) ? bytes : sizeof(buf));
 		if (n <= 0)
 			break;
 	}
@@ -177,7 +150,7 @@ static int small_disk(size_t bytes)
 	mkdir("disk", 0700);
 	if (mount("torture", "disk", "tmpfs", 0, options))
 		torture_die("tmpfs");
-	fd = open_file("disk/image", O_RDWR | O_CREAT);
+	fd = torture_open("disk/image", O_RDWR | O_CREAT);
 	umount2("disk", MNT_DETACH);
 	return fd;
 }
@@ -193,7 +166,7 @@ static int open_sink(enum sink sink, size_t bytes)
 	case SINK_LIMIT:
 		if (setrlimit(RLIMIT_FSIZE, &rl))
 			torture_die("rlimit");
-		return open_file("tried", O_RDWR | O_CREAT | O_TRUNC);
+		return torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
 	default:
 		return small_disk(bytes);
 	}
@@ -224,9 +197,9 @@ static bool right_error(enum sink sink, int err)
 /* It may still be written to a better place. */
 static void write_well(const char *what)
 {
-	int fd = open_file("again", O_RDWR | O_CREAT | O_TRUNC);
+	int fd = torture_open("again", O_RDWR | O_CREAT | O_TRUNC);
 
-	if (sys_checkpoint(kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP) != kept)
+	if (sys_checkpoint(tree.kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP) != tree.kept)
 		torture_fail("%s: cannot be written any more: errno %d, %s", what, errno,
 			     cr_report("reason"));
 	else if (lseek(fd, 0, SEEK_END) != (off_t)image_bytes)
@@ -257,7 +230,7 @@ static bool one_write(void)
 	fd = open_sink(sink, at);
 	ret = op == OP_CHECKPOINT ? sys_checkpoint(tree.pid, fd, 0) :
 	      op == OP_KILL ? sys_checkpoint(tree.pid, fd, CHECKPOINT_KILL) :
-	      sys_checkpoint(kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
+	      sys_checkpoint(tree.kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
 	err = errno;
 	writes++;
 	failed += ret < 0;
@@ -277,17 +250,13 @@ static bool one_write(void)
 /* A process that writes the first @bytes of the image into the result, and goes. */
 static int short_writer(bool socket, size_t bytes)
 {
-	int fd[2];
+	int end;
 
-	make_channel(socket, fd);
-	helper = fork();
-	if (helper) {
-		close(fd[1]);
-		return fd[0];
-	}
-	close(fd[0]);
+	helper = torture_channel(socket, true, &end);
+	if (helper)
+		return end;
 	signal(SIGPIPE, SIG_IGN);
-	write_all(fd[1], image, bytes);
+	write_all(end, image, bytes);
 	_exit(0);
 }
 
@@ -297,7 +266,7 @@ static int open_source(enum source source, size_t bytes)
 
 	if (source != SOURCE_FILE)
 		return short_writer(source == SOURCE_SOCKET, bytes);
-	fd = open_file("tried", O_RDWR | O_CREAT | O_TRUNC);
+	fd = torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
 	if (!write_all(fd, image, bytes) || lseek(fd, 0, SEEK_SET))
 		torture_die("copy of the image");
 	return fd;
@@ -346,8 +315,7 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	tree_init(&tree);
 	make_tree();
-	tree_kill(&tree, "first");
-	sys_checkpoint(kept, -1, CHECKPOINT_DISCARD);
+	tree_end(&tree);
 	torture_counts_take(&before);
 	while (torture_time_left()) {
 		make_tree();
@@ -356,8 +324,7 @@ int main(int argc, char **argv)
 		tree_kill(&tree, "original");
 		for (i = 0; i < QUANTUM && torture_time_left(); i++)
 			one_read();
-		if (sys_checkpoint(kept, -1, CHECKPOINT_DISCARD))
-			torture_fail("the kept checkpoint is gone");
+		tree_end(&tree);
 		torture_counts_check(&before, 8, "after a round");
 	}
 	torture_figure("writes=%lu reads=%lu failed=%lu places=%zu", writes, reads, failed,

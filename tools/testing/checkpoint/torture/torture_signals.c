@@ -35,7 +35,6 @@ struct outcome {
 };
 
 static struct tree tree;
-static int kept;
 static double duration[NR_OPS];
 static unsigned long calls[NR_OPS], refused, killed, gone;
 static pid_t helper;
@@ -43,15 +42,6 @@ static pid_t helper;
 static bool needs_tree(enum op op)
 {
 	return op <= OP_ROLLBACK;
-}
-
-static int open_file(const char *name, int flags)
-{
-	int fd = open(name, flags | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		torture_die("%s", name);
-	return fd;
 }
 
 /* ---- the caller, a process of its own ---- */
@@ -64,19 +54,14 @@ static int slow_pipe(int file)
 {
 	char page[TREE_PAGE];
 	ssize_t n;
-	int fd[2], mine = file < 0 ? 1 : 0;
+	int end;
 
-	if (pipe2(fd, O_CLOEXEC))
-		torture_die("pipe");
-	helper = fork();
-	if (helper) {
-		close(fd[!mine]);
-		return fd[mine];
-	}
-	close(fd[mine]);
+	helper = torture_channel(false, file >= 0, &end);
+	if (helper)
+		return end;
 	signal(SIGPIPE, SIG_IGN);
-	while ((n = read(file < 0 ? fd[0] : file, page, sizeof(page))) > 0) {
-		if (file >= 0 && write(fd[1], page, n) != n)
+	while ((n = read(file < 0 ? end : file, page, sizeof(page))) > 0) {
+		if (file >= 0 && write(end, page, n) != n)
 			break;
 		torture_sleep_us(200);
 	}
@@ -90,13 +75,13 @@ static int open_end(enum op op)
 
 	switch (op) {
 	case OP_FILE:
-		return open_file("tried", O_RDWR | O_CREAT | O_TRUNC);
+		return torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
 	case OP_SLOW:
 		return slow_pipe(-1);
 	case OP_RESTART:
-		return open_file("image", O_RDONLY);
+		return torture_open("image", O_RDONLY);
 	case OP_RESTART_SLOW:
-		file = open_file("image", O_RDONLY);
+		file = torture_open("image", O_RDONLY);
 		fd = slow_pipe(file);
 		close(file);
 		return fd;
@@ -114,9 +99,9 @@ static long call(enum op op, int fd)
 	case OP_KEEP:
 		return sys_checkpoint(tree.pid, -1, CHECKPOINT_KEEP);
 	case OP_ROLLBACK:
-		return sys_restart(kept, -1, RESTART_ROLLBACK | RESTART_CONN_RESET);
+		return sys_restart(tree.kept, -1, RESTART_ROLLBACK | RESTART_CONN_RESET);
 	case OP_UNDO:
-		return sys_restart(kept, -1, RESTART_CONN_RESET);
+		return sys_restart(tree.kept, -1, RESTART_CONN_RESET);
 	default:
 		return sys_restart(0, fd, RESTART_CONN_RESET);
 	}
@@ -214,7 +199,7 @@ static void discard_others(void)
 		torture_die("/proc/checkpoints");
 	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		crid = atoi(line);
-		if (crid > 0 && crid != kept && sys_checkpoint(crid, -1, CHECKPOINT_DISCARD))
+		if (crid > 0 && crid != tree.kept && sys_checkpoint(crid, -1, CHECKPOINT_DISCARD))
 			torture_fail("checkpoint %d cannot be discarded", crid);
 	}
 }
@@ -335,38 +320,19 @@ static bool one(enum op op, bool calm)
 
 /* ---- */
 
-static void make_tree(void)
-{
-	int fd = open_file("image", O_RDWR | O_CREAT | O_TRUNC);
-
-	tree_start(&tree);
-	kept = sys_checkpoint(tree.pid, fd, CHECKPOINT_KEEP);
-	if (kept < 0)
-		torture_die("checkpoint: %s", cr_report("reason"));
-	close(fd);
-}
-
-static void end_tree(void)
-{
-	tree_kill(&tree, "end");
-	if (sys_checkpoint(kept, -1, CHECKPOINT_DISCARD))
-		torture_fail("the kept checkpoint is gone");
-	kept = 0;
-}
-
 /* How long each takes when nobody disturbs it. */
 static void measure(void)
 {
 	enum op op;
 
-	make_tree();
+	tree_make(&tree);
 	for (op = 0; op < NR_OPS; op++) {
 		if (op == OP_RESTART)
 			tree_kill(&tree, "original");
 		one(op, true);
 		torture_say("%s: %.1f ms", op_name[op], duration[op] * 1e3);
 	}
-	end_tree();
+	tree_end(&tree);
 }
 
 int main(int argc, char **argv)
@@ -379,7 +345,7 @@ int main(int argc, char **argv)
 	measure();
 	torture_counts_take(&before);
 	while (torture_time_left()) {
-		make_tree();
+		tree_make(&tree);
 		for (i = 0; i < QUANTUM && torture_time_left(); i++)
 			if (!one(torture_below(OP_ROLLBACK + 1), false))
 				break;
@@ -387,7 +353,7 @@ int main(int argc, char **argv)
 		memset(tree.lost, 0, sizeof(tree.lost));
 		for (i = 0; i < QUANTUM && torture_time_left(); i++)
 			one(OP_RESTART + torture_below(NR_OPS - OP_RESTART), false);
-		end_tree();
+		tree_end(&tree);
 		torture_counts_check(&before, 8, "after a round");
 	}
 	for (i = 0; i < NR_OPS; i++)

@@ -23,6 +23,7 @@
  * @lost: may be dead, and is not asked
  * @peer: our end of its connection; -1 if there is none
  * @listener: where it connects to
+ * @kept: id of a checkpoint of it, kept in the kernel; 0 if there is none
  */
 struct tree {
 	pid_t pid;
@@ -30,6 +31,7 @@ struct tree {
 	bool lost[TREE_NR];
 	int peer;
 	int listener;
+	int kept;
 };
 
 static inline void tree_loopback(void)
@@ -265,6 +267,27 @@ static inline bool tree_kill(struct tree *t, const char *when)
 	t->peer = -1;
 	tree_expect(TREE_COPY);
 	return true;
+}
+
+/* A new tree, and a checkpoint of it: kept, and in the file "image". */
+static inline void tree_make(struct tree *t)
+{
+	int fd = torture_open("image", O_RDWR | O_CREAT | O_TRUNC);
+
+	tree_start(t);
+	t->kept = sys_checkpoint(t->pid, fd, CHECKPOINT_KEEP);
+	if (t->kept < 0)
+		torture_die("checkpoint: %s", cr_report("reason"));
+	close(fd);
+}
+
+/* Neither the tree nor its checkpoint are needed any more. */
+static inline void tree_end(struct tree *t)
+{
+	tree_kill(t, "end");
+	if (sys_checkpoint(t->kept, -1, CHECKPOINT_DISCARD))
+		torture_fail("the kept checkpoint is gone");
+	t->kept = 0;
 }
 
 #endif /* _TORTURE_TREE_H */
