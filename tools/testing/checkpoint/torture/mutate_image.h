@@ -13,86 +13,12 @@
 
 #include <linux/checkpoint.h>
 
+#include "../../selftests/checkpoint/image_sums.h"
+
 #define PAGE		4096UL
 #define MAX_RECS	4096
 /* The largest image that is made; larger ones are cut. */
 #define MAX_IMAGE	(8UL << 20)
-
-/* ---- sums ---- */
-
-static uint32_t crc_table[8][256];
-
-static void crc_init(void)
-{
-	unsigned int i, k;
-
-	for (i = 0; i < 256; i++) {
-		uint32_t c = i;
-
-		for (k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0x82f63b78 : 0);
-		crc_table[0][i] = c;
-	}
-	for (i = 0; i < 256; i++)
-		for (k = 1; k < 8; k++)
-			crc_table[k][i] = crc_table[k - 1][i] >> 8 ^
-					  crc_table[0][crc_table[k - 1][i] & 0xff];
-}
-
-static uint32_t crc32c(uint32_t crc, const void *data, size_t n)
-{
-	const unsigned char *p = data;
-
-	for (; n >= 8; n -= 8, p += 8) {
-		uint64_t w;
-
-		memcpy(&w, p, 8);
-		w ^= crc;
-		crc = crc_table[7][w & 0xff] ^ crc_table[6][w >> 8 & 0xff] ^
-		      crc_table[5][w >> 16 & 0xff] ^ crc_table[4][w >> 24 & 0xff] ^
-		      crc_table[3][w >> 32 & 0xff] ^ crc_table[2][w >> 40 & 0xff] ^
-		      crc_table[1][w >> 48 & 0xff] ^ crc_table[0][w >> 56];
-	}
-	while (n--)
-		crc = crc >> 8 ^ crc_table[0][(crc ^ *p++) & 0xff];
-	return crc;
-}
-
-#define XX_P1	0x9e3779b185ebca87ULL
-#define XX_P2	0xc2b2ae3d27d4eb4fULL
-#define XX_P3	0x165667b19e3779f9ULL
-#define XX_P4	0x85ebca77c2b2ae63ULL
-
-static uint64_t rotl(uint64_t v, int n)
-{
-	return v << n | v >> (64 - n);
-}
-
-static uint64_t xx_round(uint64_t acc, uint64_t w)
-{
-	return rotl(acc + w * XX_P2, 31) * XX_P1;
-}
-
-/* XXH64 with seed 0 of whole pages, so of a multiple of 32 bytes. */
-static uint64_t xxh64_pages(const unsigned char *p, size_t n)
-{
-	uint64_t v[4] = { XX_P1 + XX_P2, XX_P2, 0, -XX_P1 }, h, w;
-	size_t i;
-	int k;
-
-	for (i = 0; i + 32 <= n; i += 32)
-		for (k = 0; k < 4; k++) {
-			memcpy(&w, p + i + 8 * k, 8);
-			v[k] = xx_round(v[k], w);
-		}
-	h = rotl(v[0], 1) + rotl(v[1], 7) + rotl(v[2], 12) + rotl(v[3], 18);
-	for (k = 0; k < 4; k++)
-		h = (h ^ xx_round(0, v[k])) * XX_P1 + XX_P4;
-	h += n;
-	h = (h ^ h >> 33) * XX_P2;
-	h = (h ^ h >> 29) * XX_P3;
-	return h ^ h >> 32;
-}
 
 /* ---- records ---- */
 

@@ -598,7 +598,6 @@ int main(int argc, char **argv)
 	long at, end, lost = 0;
 	bool ok = true;
 
-	crc_init();
 	if (argc == 4 && !strcmp(argv[1], "--workload"))
 		return workload_main(argv);
 	begin(argc, argv);

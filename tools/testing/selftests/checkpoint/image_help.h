@@ -7,6 +7,7 @@
 #define _IMAGE_HELP_H
 
 #include "cr_selftest.h"
+#include "image_sums.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -21,55 +22,6 @@ struct image {
 };
 
 /* ---- checksums ---- */
-
-static inline unsigned int crc32c(unsigned int crc, const unsigned char *p, size_t n)
-{
-	int bit;
-
-	while (n--) {
-		crc ^= *p++;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return crc;
-}
-
-#define XXH_1	0x9e3779b185ebca87ULL
-#define XXH_2	0xc2b2ae3d27d4eb4fULL
-#define XXH_3	0x165667b19e3779f9ULL
-#define XXH_4	0x85ebca77c2b2ae63ULL
-
-static inline __u64 xxh_rotl(__u64 v, int n)
-{
-	return v << n | v >> (64 - n);
-}
-
-static inline __u64 xxh_round(__u64 acc, __u64 in)
-{
-	return xxh_rotl(acc + in * XXH_2, 31) * XXH_1;
-}
-
-/* XXH64, seed 0, of whole pages. */
-static inline __u64 xxh64_pages(const unsigned char *p, size_t n)
-{
-	__u64 v[4] = { XXH_1 + XXH_2, XXH_2, 0, -XXH_1 }, in, hash;
-	size_t left;
-	int i;
-
-	for (left = n; left; left -= 32) {
-		for (i = 0; i < 4; i++, p += 8) {
-			memcpy(&in, p, 8);
-			v[i] = xxh_round(v[i], in);
-		}
-	}
-	hash = xxh_rotl(v[0], 1) + xxh_rotl(v[1], 7) + xxh_rotl(v[2], 12) + xxh_rotl(v[3], 18);
-	for (i = 0; i < 4; i++)
-		hash = (hash ^ xxh_round(0, v[i])) * XXH_1 + XXH_4;
-	hash += n;
-	hash = (hash ^ hash >> 33) * XXH_2;
-	hash = (hash ^ hash >> 29) * XXH_3;
-	return hash ^ hash >> 32;
-}
 
 /* Make the checksum of a record right. */
 static inline void image_sign(struct cr_img_rec *rec)
