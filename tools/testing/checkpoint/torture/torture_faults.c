@@ -16,6 +16,7 @@
  */
 #include "torture_tree.h"
 #include "torture_inject.h"
+#include "torture_order.h"
 
 #define QUANTUM		24	/* calls before a tree is made anew */
 /* Restored tasks must not run and meet the fault before it is called off. */
@@ -33,9 +34,8 @@ enum op { OP_IMAGE, OP_KEEP, OP_WRITE, OP_ROLLBACK, OP_RESTART, OP_UNDO };
  * @name: for messages
  * @hit: the largest number that was met, while the end is being looked for
  * @miss: the least number that was not met; 0: none yet
- * @total: faults that there are; 0: not yet known
- * @order: permutation of 1 .. @total
- * @next: position in @order
+ * @at: the number that is being tried
+ * @order: faults that there are, once that is known
  * @injected: faults that happened
  * @survived: calls that succeeded in spite of it
  * @wordless: failures without a reason
@@ -44,8 +44,8 @@ static struct series {
 	enum op op;
 	enum inject_method method;
 	const char *name;
-	unsigned int hit, miss, total, next;
-	unsigned int *order;
+	unsigned int hit, miss, at;
+	struct torture_order order;
 	unsigned long calls, injected, survived, wordless;
 } series[] = {
 	{ .op = OP_IMAGE, .method = INJECT_NTH, .name = "checkpoint to a file" },
@@ -86,7 +86,7 @@ static long call(const struct series *s, int *image)
 	else if (s->op == OP_RESTART)
 		fd = torture_open("image", O_RDONLY);
 	*image = fd;
-	inject_arm(s->method, s->order ? s->order[s->next] : s->next);
+	inject_arm(s->method, s->at);
 	switch (s->op) {
 	case OP_IMAGE:
 		ret = sys_checkpoint(tree.pid, fd, 0);
@@ -211,14 +211,13 @@ static void judge(struct series *s, const char *what, long ret, bool hit, uint32
 /* The next number of the series; returns whether there was such a fault. */
 static bool one(struct series *s)
 {
-	unsigned int n = s->order ? s->order[s->next] : s->next;
 	uint32_t rounds = tree_rounds();
 	char what[128];
 	int err, image;
 	long ret;
 	bool hit;
 
-	snprintf(what, sizeof(what), "series %d (%s) nth %u", (int)(s - series), s->name, n);
+	snprintf(what, sizeof(what), "series %d (%s) nth %u", (int)(s - series), s->name, s->at);
 	ret = call(s, &image);
 	err = ret < 0 ? errno : 0;
 	hit = inject_disarm(s->method);
@@ -243,52 +242,35 @@ static bool one(struct series *s)
 
 /* ---- series ---- */
 
-static void shuffle(struct series *s)
-{
-	unsigned int i, j, swap;
-
-	s->order = calloc(s->total, sizeof(*s->order));
-	if (!s->order)
-		torture_die("memory");
-	for (i = 0; i < s->total; i++) {
-		j = torture_below(i + 1);
-		swap = s->order[j];
-		s->order[j] = i + 1;
-		s->order[i] = i == j ? i + 1 : swap;
-	}
-	s->next = 0;
-	torture_say("series %d (%s): %u faults", (int)(s - series), s->name, s->total);
-}
-
 /* Look for the end: twice as far while faults are met, then in between. */
 static void look_for_end(struct series *s)
 {
-	s->next = s->miss ? s->hit + (s->miss - s->hit) / 2 : s->hit ? s->hit * 2 : 1;
+	s->at = s->miss ? s->hit + (s->miss - s->hit) / 2 : s->hit ? s->hit * 2 : 1;
 	if (one(s))
-		s->hit = s->next;
+		s->hit = s->at;
 	else
-		s->miss = s->next;
+		s->miss = s->at;
 	if (s->hit >= NTH_MAX)
 		torture_die("series %s has no end", s->name);
 	if (s->miss && s->miss - s->hit <= 1 + s->hit / 64) {
-		s->total = s->miss;
-		shuffle(s);
+		torture_order_make(&s->order, s->miss);
+		torture_say("series %d (%s): %u faults", (int)(s - series), s->name, s->miss);
 	}
 }
 
 static bool finished(const struct series *s)
 {
-	return s->total && s->next >= s->total;
+	return s->order.nr && !torture_order_left(&s->order);
 }
 
 static void step(struct series *s)
 {
-	if (!s->total) {
+	if (!s->order.nr) {
 		look_for_end(s);
 		return;
 	}
+	s->at = torture_order_next(&s->order);
 	one(s);
-	s->next++;
 }
 
 /* A few calls of the series that need a living tree, or of those that do not. */
@@ -324,7 +306,7 @@ static void make_tree(void)
 static void only_one(struct series *s, unsigned int n)
 {
 	make_tree();
-	s->next = n;
+	s->at = n;
 	if (!needs_tree(s))
 		tree_kill(&tree, "original");
 	one(s);
@@ -350,13 +332,13 @@ static void figures(void)
 		struct series *s = &series[i];
 
 		torture_say("series %zu (%s): %u of %u, %lu calls, %lu faults, survived %lu",
-			    i, s->name, s->order ? s->next : 0, s->total, s->calls,
+			    i, s->name, s->order.done, s->order.total, s->calls,
 			    s->injected, s->survived);
 		calls += s->calls;
 		injected += s->injected;
 		survived += s->survived;
-		known += s->total;
-		done += s->order ? s->next : 0;
+		known += s->order.total;
+		done += s->order.done;
 	}
 	torture_figure("calls=%lu faults_injected=%lu survived=%lu places=%lu places_tried=%lu",
 		       calls, injected, survived, known, done);
