@@ -534,6 +534,7 @@ void cr_rollback_ns_end(struct nsproxy *old);
 int cr_rollback_enter(struct cr_task *t);
 
 /* report.c */
+extern const char * const cr_phase_names[CR_NR_PHASES];
 int cr_report_begin(const char *call, int crid);
 void cr_report_update(struct cr_ctx *ctx);
 void cr_report_bytes(u64 bytes);

@@ -15,7 +15,7 @@
 
 #include "internal.h"
 
-static const char * const phase_names[CR_NR_PHASES] = {
+const char * const cr_phase_names[CR_NR_PHASES] = {
 	[CR_PHASE_PREPARE]	= "prepare",
 	[CR_PHASE_FREEZE]	= "freeze",
 	[CR_PHASE_DUMP]		= "dump",
@@ -180,7 +180,7 @@ int proc_pid_checkpoint(struct seq_file *m, struct pid_namespace *ns,
 		seq_printf(m, "call: %s\nrunning: %d\nresult: %ld\ncrid: %d\npid: %d\n",
 			   r->call, r->running, r->result, r->crid, r->pid);
 		for (i = 0; i < CR_NR_PHASES; i++)
-			seq_printf(m, "%s_ns: %llu\n", phase_names[i], r->phase_ns[i]);
+			seq_printf(m, "%s_ns: %llu\n", cr_phase_names[i], r->phase_ns[i]);
 		seq_printf(m, "frozen_ns: %llu\ntasks: %u\nobjects: %u\nrecords: %u\n",
 			   r->frozen_ns, r->tasks, r->objects, r->records);
 		seq_printf(m, "meta_bytes: %llu\npages: %llu\nbytes: %llu\n",
