@@ -8,6 +8,10 @@
  * from its creator. With interval=n, times=1 the first check fails at which
  * their count, that nobody can set, is a multiple of n. So the count is brought
  * there first; the n-th check after that is the one that fails.
+ *
+ * A function that is marked with ALLOW_ERROR_INJECTION() is let fail by a probe,
+ * in which fail-nth and task-filter mean nothing. Each call of it takes one from
+ * "space", whoever it is by, and the one that finds nothing left there fails.
  */
 #ifndef _TORTURE_INJECT_H
 #define _TORTURE_INJECT_H
@@ -182,6 +186,52 @@ static inline bool inject_disarm(enum inject_method method)
 	hit = inject_tasks(false);
 	hit &= !inject_get(attr, "times");
 	inject_set(attr, "probability", 0);
+	return hit;
+}
+
+/* ---- functions ---- */
+
+#define INJECT_NEVER	1000000
+
+/* False if the kernel cannot let @function fail. */
+static inline bool inject_function_init(const char *function)
+{
+	if (access(INJECT_DIR "fail_function/inject", W_OK))
+		return false;
+	inject_set("fail_function", "times", 0);
+	inject_set("fail_function", "verbose", 0);
+	inject_set("fail_function", "interval", 1);
+	inject_set("fail_function", "probability", 100);
+	inject_flag("fail_function", "task-filter", false);
+	return torture_write(INJECT_DIR "fail_function/inject", function) || errno == EBUSY;
+}
+
+static inline void inject_function_end(const char *function)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "!%s", function);
+	torture_write(INJECT_DIR "fail_function/inject", text);
+}
+
+/* The @n-th call of @function from here on returns -@err and does nothing. */
+static inline void inject_function_arm(const char *function, unsigned int n, int err)
+{
+	char attr[64];
+
+	snprintf(attr, sizeof(attr), "fail_function/%s", function);
+	inject_set(attr, "retval", -(long)err);
+	inject_set("fail_function", "space", n);
+	inject_set("fail_function", "times", 1);
+}
+
+/* Returns whether it failed; to @seen, how often it was called up to then. */
+static inline bool inject_function_disarm(unsigned int n, unsigned int *seen)
+{
+	bool hit = !inject_get("fail_function", "times");
+
+	inject_set("fail_function", "times", 0);
+	*seen = hit ? n : n - inject_get("fail_function", "space");
 	return hit;
 }
 

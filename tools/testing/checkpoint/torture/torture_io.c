@@ -3,25 +3,41 @@
  * Writing and reading of the image fails at any place: before, in and after
  * every record.
  *
- * Written to: a pipe or socket whose reader goes away after so many bytes, a
- * file that reaches its size limit, a full file system; by a checkpoint, by one
- * that is to kill the tree, and for a kept checkpoint. Read from: a file that
- * ends early, a pipe or socket whose writer goes away. Each time: an error that
- * says so, and a reason; the tree that was to be saved goes on as it was; a
- * kept checkpoint can be written elsewhere; nothing is left of a restart.
+ * Where the kernel can let functions fail, every single transfer of bytes from or
+ * to a file, a pipe or a socket has its turn: with an error of the device, or with
+ * one after which it is to be tried again. How many there are is counted in a
+ * call in which none fails. A series is the transfers of one kind of call to one
+ * kind of descriptor.
+ *
+ * That leaves transfers that are short, and what the other end does: a pipe or
+ * socket whose reader goes away after so many bytes, a file that reaches its size
+ * limit; a file that ends early, a pipe or socket whose writer goes away.
+ *
+ * Written to by a checkpoint, by one that is to kill the tree, and for a kept
+ * checkpoint. Each time: an error that says so, and a reason; the tree that was to
+ * be saved goes on as it was; a kept checkpoint can be written elsewhere; nothing
+ * is left of a restart.
+ *
+ *	--series I --nth N	only this transfer, for a failure that is to be
+ *				understood
  */
 #include "torture_tree.h"
-
-#include <sys/mount.h>
+#include "torture_inject.h"
+#include "torture_order.h"
 
 #define QUANTUM		32	/* calls before a tree is made anew */
+/* What every byte of an image goes through; see checkpoint/io.c. */
+#define TRANSFER	"cr_transfer"
 
-enum op { OP_CHECKPOINT, OP_KILL, OP_WRITE, NR_WRITE_OPS };
-enum sink { SINK_PIPE, SINK_SOCKET, SINK_LIMIT, SINK_DISK, NR_SINKS };
+enum op { OP_CHECKPOINT, OP_KILL, OP_WRITE, NR_WRITE_OPS, OP_RESTART = NR_WRITE_OPS, NR_OPS };
+enum sink { SINK_PIPE, SINK_SOCKET, SINK_LIMIT, NR_SINKS };
 enum source { SOURCE_FILE, SOURCE_PIPE, SOURCE_SOCKET, NR_SOURCES };
 
-static const char * const op_name[] = { "checkpoint", "checkpoint and kill", "write kept" };
-static const char * const sink_name[] = { "pipe", "socket", "file size", "disk" };
+static const char * const op_name[] = {
+	"checkpoint", "checkpoint and kill", "write kept", "restart",
+};
+
+static const char * const sink_name[] = { "pipe", "socket", "file size" };
 static const char * const source_name[] = { "file", "pipe", "socket" };
 
 static struct tree tree;
@@ -31,6 +47,24 @@ static size_t image_bytes;
 static size_t *places;		/* where records begin, and where their payload does */
 static size_t nr_places;
 static unsigned long writes, reads, failed;
+
+/**
+ * struct series - the transfers of one call, to or from one kind of descriptor
+ * @op: the call
+ * @end: the descriptor
+ * @again: the error is one after which the transfer is tried again
+ * @order: transfers
+ * @met: so many failed
+ */
+static struct series {
+	enum op op;
+	enum source end;
+	bool again;
+	struct torture_order order;
+	unsigned long met;
+} series[NR_OPS * NR_SOURCES * 2];
+
+static unsigned long nr_series, only_series = ~0UL, only_nth;
 
 /* ---- the image ---- */
 
@@ -111,6 +145,25 @@ static void make_tree(void)
 	load_image();
 }
 
+static bool needs_tree(enum op op)
+{
+	return op != OP_RESTART;
+}
+
+static long call(enum op op, int fd)
+{
+	switch (op) {
+	case OP_CHECKPOINT:
+		return sys_checkpoint(tree.pid, fd, 0);
+	case OP_KILL:
+		return sys_checkpoint(tree.pid, fd, CHECKPOINT_KILL);
+	case OP_WRITE:
+		return sys_checkpoint(tree.kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
+	default:
+		return sys_restart(0, fd, RESTART_CONN_RESET);
+	}
+}
+
 /* ---- writing ---- */
 
 /* The helper goes when our end is closed. */
@@ -122,8 +175,8 @@ static void close_end(int fd)
 	helper = 0;
 }
 
-/* A process that reads @bytes from the other end of the result, and goes. */
-static int short_reader(bool socket, size_t bytes)
+/* A process that reads @bytes from the other end of the result, to @file, and goes. */
+static int short_reader(bool socket, size_t bytes, int file)
 {
 	char buf[4096];
 	ssize_t n;
@@ -134,25 +187,10 @@ static int short_reader(bool socket, size_t bytes)
 		return end;
 	for (; bytes; bytes -= n) {
 		n = read(end, buf, bytes < sizeof(buf) ? bytes : sizeof(buf));
-		if (n <= 0)
+		if (n <= 0 || (file >= 0 && !write_all(file, buf, n)))
 			break;
 	}
 	_exit(0);
-}
-
-/* A file on a file system for @bytes, rounded down to pages, but at least one. */
-static int small_disk(size_t bytes)
-{
-	char options[32];
-	int fd;
-
-	snprintf(options, sizeof(options), "size=%zu", (bytes / TREE_PAGE ?: 1) * TREE_PAGE);
-	mkdir("disk", 0700);
-	if (mount("torture", "disk", "tmpfs", 0, options))
-		torture_die("tmpfs");
-	fd = torture_open("disk/image", O_RDWR | O_CREAT);
-	umount2("disk", MNT_DETACH);
-	return fd;
 }
 
 static int open_sink(enum sink sink, size_t bytes)
@@ -162,13 +200,11 @@ static int open_sink(enum sink sink, size_t bytes)
 	switch (sink) {
 	case SINK_PIPE:
 	case SINK_SOCKET:
-		return short_reader(sink == SINK_SOCKET, bytes);
-	case SINK_LIMIT:
+		return short_reader(sink == SINK_SOCKET, bytes, -1);
+	default:
 		if (setrlimit(RLIMIT_FSIZE, &rl))
 			torture_die("rlimit");
 		return torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
-	default:
-		return small_disk(bytes);
 	}
 }
 
@@ -187,10 +223,8 @@ static bool right_error(enum sink sink, int err)
 		return err == EPIPE;
 	case SINK_SOCKET:
 		return err == EPIPE || err == ECONNRESET;
-	case SINK_LIMIT:
-		return err == EFBIG;
 	default:
-		return err == ENOSPC;
+		return err == EFBIG;
 	}
 }
 
@@ -222,15 +256,13 @@ static bool one_write(void)
 	channel = sink == SINK_PIPE || sink == SINK_SOCKET;
 	if (channel && op == OP_KILL)
 		op = OP_CHECKPOINT;
-	/* the next image may be a little shorter, and a disk has whole pages */
+	/* the next image may be a little shorter */
 	if (op == OP_KILL && at + 65536 > image_bytes)
 		at = torture_below(image_bytes / 2);
 	snprintf(what, sizeof(what), "%s to %s of %zu of %zu bytes", op_name[op],
 		 sink_name[sink], at, image_bytes);
 	fd = open_sink(sink, at);
-	ret = op == OP_CHECKPOINT ? sys_checkpoint(tree.pid, fd, 0) :
-	      op == OP_KILL ? sys_checkpoint(tree.pid, fd, CHECKPOINT_KILL) :
-	      sys_checkpoint(tree.kept, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
+	ret = call(op, fd);
 	err = errno;
 	writes++;
 	failed += ret < 0;
@@ -246,6 +278,21 @@ static bool one_write(void)
 }
 
 /* ---- reading ---- */
+
+/* All of it is there, or nothing. */
+static void check_restored(const char *what, long ret)
+{
+	pid_t left;
+
+	if (ret < 0) {
+		left = tree_left(&tree);
+		if (left)
+			torture_fail("%s: failed, but pid %d is there", what, left);
+	} else {
+		tree_ask(&tree, what);
+	}
+	tree_kill(&tree, what);
+}
 
 /* A process that writes the first @bytes of the image into the result, and goes. */
 static int short_writer(bool socket, size_t bytes)
@@ -279,13 +326,12 @@ static void one_read(void)
 	size_t at = whole ? image_bytes : any_place();
 	char what[128];
 	int fd, err;
-	pid_t left;
 	long ret;
 
 	snprintf(what, sizeof(what), "restart from %s of %zu of %zu bytes",
 		 source_name[source], at, image_bytes);
 	fd = open_source(source, at);
-	ret = sys_restart(0, fd, RESTART_CONN_RESET);
+	ret = call(OP_RESTART, fd);
 	err = errno;
 	close_end(fd);
 	reads++;
@@ -295,39 +341,233 @@ static void one_read(void)
 			     cr_report("reason"));
 	else if (ret < 0 && (err != EINVAL || !*cr_report("reason")))
 		torture_fail("%s: errno %d, reason: %s", what, err, cr_report("reason"));
-	if (ret < 0) {
-		left = tree_left(&tree);
-		if (left)
-			torture_fail("%s: failed, but pid %d is there", what, left);
-	} else {
-		tree_ask(&tree, what);
+	check_restored(what, ret);
+}
+
+/* ---- every transfer ---- */
+
+/* All that is written to it gets to the file "tried"; all of the image can be read. */
+static int open_whole(enum op op, enum source end)
+{
+	int file, fd;
+
+	if (op == OP_RESTART)
+		return end == SOURCE_FILE ? torture_open("image", O_RDONLY) :
+					    open_source(end, image_bytes);
+	file = torture_open("tried", O_RDWR | O_CREAT | O_TRUNC);
+	if (end == SOURCE_FILE)
+		return file;
+	fd = short_reader(end == SOURCE_SOCKET, SIZE_MAX, file);
+	close(file);
+	return fd;
+}
+
+/* The kept checkpoint is the image that was written at once. */
+static void check_written(const char *what)
+{
+	int fd = torture_open("tried", O_RDONLY);
+	char *copy = malloc(image_bytes + 1);
+
+	if (!copy)
+		torture_die("memory");
+	if (read(fd, copy, image_bytes + 1) != (ssize_t)image_bytes ||
+	    memcmp(copy, image, image_bytes))
+		torture_fail("%s: succeeded, but the image is another one", what);
+	free(copy);
+	close(fd);
+}
+
+/* Returns whether the tree is as it was. */
+static bool check_tree(const char *what, enum op op, long ret)
+{
+	switch (op) {
+	case OP_RESTART:
+		check_restored(what, ret);
+		return true;
+	case OP_KILL:
+		if (ret < 0)
+			return tree_ask(&tree, what);
+		tree_kill(&tree, what);
+		return false;
+	case OP_WRITE:
+		if (ret >= 0)
+			check_written(what);
+		else if (!torture_below(4))
+			write_well(what);
+		return tree_ask(&tree, what);
+	default:
+		return tree_ask(&tree, what);
 	}
-	tree_kill(&tree, what);
+}
+
+/* The @nr-th transfer fails; returns whether the tree is as it was. */
+static bool one_transfer(struct series *s, unsigned int nr, unsigned int *seen)
+{
+	static const int errors[2][2] = { { EIO, ENOSPC }, { EINTR, EAGAIN } };
+	int error = errors[s->again][torture_below(2)], fd, err;
+	char what[160];
+	bool hit, good;
+	long ret;
+
+	snprintf(what, sizeof(what), "series %d nth %u of %u: %s, %s, errno %d",
+		 (int)(s - series), nr, s->order.total, op_name[s->op], source_name[s->end],
+		 error);
+	fd = open_whole(s->op, s->end);
+	inject_function_arm(TRANSFER, nr, error);
+	ret = call(s->op, fd);
+	err = ret < 0 ? errno : 0;
+	hit = inject_function_disarm(nr, seen);
+	close_end(fd);
+	s->met += hit;
+	failed += ret < 0;
+	if (only_nth)
+		torture_say("%s: %s, returned %ld, errno %d, reason: %s", what,
+			    hit ? "met" : "not met", ret, err, cr_report("reason"));
+	if (hit && !s->again)
+		good = err == error && *cr_report("reason");
+	else
+		good = ret >= 0;
+	if (!good)
+		torture_fail("%s: %s, returned %ld, errno %d, reason: %s", what,
+			     hit ? "met" : "not met", ret, err, cr_report("reason"));
+	return check_tree(what, s->op, ret);
+}
+
+static void add_series(enum op op, enum source end, unsigned int transfers)
+{
+	int again;
+
+	/* one that goes on kills the tree, and is otherwise as without that */
+	for (again = 0; again < (op == OP_KILL ? 1 : 2); again++) {
+		struct series *s = &series[nr_series++];
+
+		s->op = op;
+		s->end = end;
+		s->again = again;
+		torture_order_make(&s->order, transfers);
+	}
+}
+
+/* Count the transfers of calls in which none fails. */
+static void make_series(void)
+{
+	unsigned int nr[NR_OPS][NR_SOURCES];
+	enum source end;
+	enum op op;
+
+	for (op = 0; op < NR_OPS; op++) {
+		if (op == OP_RESTART)
+			tree_kill(&tree, "original");
+		for (end = 0; end < NR_SOURCES; end++) {
+			struct series s = { .op = op, .end = end };
+
+			if (op == OP_KILL)
+				nr[op][end] = nr[OP_CHECKPOINT][end];
+			else
+				one_transfer(&s, INJECT_NEVER, &nr[op][end]);
+			torture_say("%s, %s: %u transfers", op_name[op], source_name[end],
+				    nr[op][end]);
+		}
+	}
+	for (op = 0; op < NR_OPS; op++)
+		for (end = 0; end < NR_SOURCES; end++)
+			add_series(op, end, nr[op][end]);
+}
+
+/* The next one of the calls that need a living tree or not; false if it is changed. */
+static bool next_transfer(bool living)
+{
+	static unsigned int turn[2];
+	unsigned int seen;
+	unsigned long i;
+
+	for (i = 0; i < nr_series; i++) {
+		struct series *s = &series[turn[living]++ % nr_series];
+
+		if (needs_tree(s->op) == living && torture_order_left(&s->order))
+			return one_transfer(s, torture_order_next(&s->order), &seen);
+	}
+	return true;
+}
+
+/* ---- */
+
+static void only_one(struct series *s)
+{
+	unsigned int seen;
+
+	make_tree();
+	if (!needs_tree(s->op))
+		tree_kill(&tree, "original");
+	one_transfer(s, only_nth, &seen);
+	tree_end(&tree);
+}
+
+static void one_round(void)
+{
+	int i;
+
+	make_tree();
+	for (i = 0; i < QUANTUM && torture_time_left(); i++)
+		if (!next_transfer(true) || !one_write())
+			break;
+	tree_kill(&tree, "original");
+	for (i = 0; i < QUANTUM && torture_time_left(); i++) {
+		next_transfer(false);
+		one_read();
+	}
+	tree_end(&tree);
+}
+
+static void figures(void)
+{
+	unsigned long known = 0, done = 0, met = 0, i;
+
+	for (i = 0; i < nr_series; i++) {
+		struct series *s = &series[i];
+
+		torture_say("series %lu (%s, %s%s): %u of %u, met %lu", i, op_name[s->op],
+			    source_name[s->end], s->again ? ", tried again" : "",
+			    s->order.done, s->order.total, s->met);
+		known += s->order.total;
+		done += s->order.done;
+		met += s->met;
+	}
+	torture_figure("writes=%lu reads=%lu failed=%lu places=%zu", writes, reads, failed,
+		       nr_places);
+	torture_figure("transfers=%lu transfers_tried=%lu transfers_met=%lu", known, done, met);
 }
 
 int main(int argc, char **argv)
 {
+	const struct torture_option options[] = {
+		{ "series", &only_series },
+		{ "nth", &only_nth },
+		{ },
+	};
 	struct torture_counts before;
-	int i;
+	bool can_fail;
 
-	torture_begin("torture_io", argc, argv, NULL);
+	torture_begin("torture_io", argc, argv, options);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	can_fail = inject_function_init(TRANSFER);
+	if (!can_fail)
+		torture_say("this kernel cannot let a transfer fail: only short ones");
 	tree_init(&tree);
 	make_tree();
+	if (can_fail)
+		make_series();
 	tree_end(&tree);
 	torture_counts_take(&before);
-	while (torture_time_left()) {
-		make_tree();
-		for (i = 0; i < QUANTUM && torture_time_left() && one_write(); i++)
-			;
-		tree_kill(&tree, "original");
-		for (i = 0; i < QUANTUM && torture_time_left(); i++)
-			one_read();
-		tree_end(&tree);
+	if (only_nth && only_series < nr_series)
+		only_one(&series[only_series]);
+	while (!only_nth && torture_time_left()) {
+		one_round();
 		torture_counts_check(&before, 8, "after a round");
 	}
-	torture_figure("writes=%lu reads=%lu failed=%lu places=%zu", writes, reads, failed,
-		       nr_places);
+	if (can_fail)
+		inject_function_end(TRANSFER);
+	figures();
 	return torture_end();
 }
