@@ -516,6 +516,17 @@ static inline int cr_small_disk(void)
 
 /* ---- what most tests use ---- */
 
+/* Starts the workload, and kills it when its image file is written. */
+static inline void cr_begin_image(struct __test_metadata *_metadata, struct cr_child *c,
+				  void (*workload)(struct cr_child *))
+{
+	cr_begin(_metadata, c, workload);
+	ASSERT_LT(0, cr_save(_metadata, c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	ASSERT_TRUE(cr_kill_tree(c->pid));
+}
+
 /*
  * The original is not harmed by a checkpoint, and a copy restarted after it
  * has ended is right; then the same with an original that is killed; then with

@@ -163,11 +163,7 @@ static void denied(struct __test_metadata *_metadata, void (*workload)(struct cr
 	pid_t pid;
 	long ret;
 
-	cr_begin(_metadata, &c, workload);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, workload);
 	fd = open(c.image, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	pid = fork();

@@ -109,11 +109,7 @@ TEST(frozen)
 	struct cr_child c;
 	int fd, status;
 
-	cr_begin(_metadata, &c, family);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, family);
 	cr_load(_metadata, &c, RESTART_FROZEN);
 	cr_tree_pids(c.pid, &p);
 	EXPECT_EQ(1 + NR_CHILDREN, p.nr);

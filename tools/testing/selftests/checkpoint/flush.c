@@ -111,11 +111,7 @@ TEST(slow_writer)
 	pid_t writer;
 	int fd[2];
 
-	cr_begin(_metadata, &c, remember);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, remember);
 	ASSERT_EQ(0, stat(c.image, &st));
 	ASSERT_EQ(0, pipe2(fd, O_CLOEXEC));
 	writer = fork();

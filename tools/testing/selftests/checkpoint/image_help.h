@@ -63,6 +63,14 @@ static inline void image_read(struct __test_metadata *_metadata, struct cr_child
 	close(fd);
 }
 
+/* Starts the workload, and kills it when it is an image, which is then in @im. */
+static inline void make_image(struct __test_metadata *_metadata, struct cr_child *c,
+			      void (*workload)(struct cr_child *), struct image *im)
+{
+	cr_begin_image(_metadata, c, workload);
+	image_read(_metadata, c, im, 0);
+}
+
 static inline void image_write(struct __test_metadata *_metadata, struct cr_child *c,
 			       struct image *im)
 {
@@ -227,12 +235,7 @@ static inline void refuse_each(struct __test_metadata *_metadata,
 	size_t i;
 	int err;
 
-	cr_begin(_metadata, &c, workload);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im, 0);
+	make_image(_metadata, &c, workload, &im);
 	ASSERT_EQ(0, image_restart_flags(_metadata, &c, &im, flags)) {
 		TH_LOG("unchanged: %s", cr_reason());
 	}

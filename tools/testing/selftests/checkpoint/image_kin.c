@@ -70,12 +70,7 @@ FIXTURE(kin) {
 
 FIXTURE_SETUP(kin)
 {
-	cr_begin(_metadata, &self->c, workload);
-	ASSERT_LT(0, cr_save(_metadata, &self->c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(self->c.pid));
-	image_read(_metadata, &self->c, &self->im, 0);
+	make_image(_metadata, &self->c, workload, &self->im);
 	self->rec = find_ref(&self->im);
 	ASSERT_NE(NULL, self->rec);
 	self->ref = (void *)(self->rec + 1);

@@ -37,11 +37,7 @@ FIXTURE(pages) {
 
 FIXTURE_SETUP(pages)
 {
-	cr_begin(_metadata, &self->w.c, workload);
-	ASSERT_LT(0, cr_save(_metadata, &self->w.c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(self->w.c.pid));
+	cr_begin_image(_metadata, &self->w.c, workload);
 	/* Room for one run more. */
 	image_read(_metadata, &self->w.c, &self->w.im, (NR + 1) * PAGE);
 	self->w.run = image_run(&self->w.im, BASE);

@@ -175,10 +175,7 @@ TEST(parent_of_itself)
 	struct cr_child c;
 	struct image im;
 
-	cr_begin(_metadata, &c, do_everything);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im, 0);
+	make_image(_metadata, &c, do_everything, &im);
 	rec = image_find(&im, CR_IMG_PROCESS, 1);
 	ASSERT_NE(NULL, rec);
 	process = (void *)(rec + 1);
@@ -200,10 +197,7 @@ TEST(wrong_records)
 	struct image im, without;
 	size_t i;
 
-	cr_begin(_metadata, &c, do_everything);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	ASSERT_TRUE(cr_kill_tree(c.pid));
-	image_read(_metadata, &c, &im, 0);
+	make_image(_metadata, &c, do_everything, &im);
 	for (i = 0; i < ARRAY_SIZE(required); i++) {
 		without.size = im.size;
 		without.data = malloc(im.size);

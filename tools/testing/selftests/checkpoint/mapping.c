@@ -198,11 +198,7 @@ TEST(code_has_changed)
 	struct cr_child c;
 	int fd;
 
-	cr_begin(_metadata, &c, run_code);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, run_code);
 	snprintf(name, sizeof(name), "%s/code", c.dir);
 	fd = open(name, O_WRONLY | O_APPEND);
 	ASSERT_LE(0, fd);

@@ -163,11 +163,7 @@ TEST(limit_above_that_of_the_caller)
 	int fd, status;
 	pid_t pid;
 
-	cr_begin(_metadata, &c, do_limits);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, do_limits);
 	fd = open(c.image, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	pid = fork();

@@ -87,18 +87,6 @@ static inline int attempt(struct __test_metadata *_metadata, struct cr_child *c,
 	return WEXITSTATUS(status);
 }
 
-/* Starts the workload, and ends it when it is an image, which is then in @im. */
-static inline void make_image(struct __test_metadata *_metadata, struct cr_child *c,
-			      void (*workload)(struct cr_child *), struct image *im)
-{
-	cr_begin(_metadata, c, workload);
-	ASSERT_LT(0, cr_save(_metadata, c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c->pid));
-	image_read(_metadata, c, im, 0);
-}
-
 /* Somebody else than root, with nothing special. */
 static inline void do_user(struct cr_child *c)
 {

@@ -130,9 +130,7 @@ TEST(reason_is_one_line)
 	struct cr_child c;
 	int fd;
 
-	cr_begin(_metadata, &c, open_odd_name);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, open_odd_name);
 	snprintf(path, sizeof(path), "%s/" ODD_NAME, c.dir);
 	ASSERT_EQ(0, unlink(path));
 	fd = open(c.image, O_RDONLY | O_CLOEXEC);

@@ -468,9 +468,7 @@ TEST_F(listen, port_in_use)
 	struct cr_child c;
 	int fd, other;
 
-	cr_begin(_metadata, &c, idle_server);
-	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	ASSERT_TRUE(cr_kill_tree(c.pid));
+	cr_begin_image(_metadata, &c, idle_server);
 	other = sk_listen("0.0.0.0", PORT, 1);
 	ASSERT_LE(0, other);
 	fd = open(c.image, O_RDONLY | O_CLOEXEC);

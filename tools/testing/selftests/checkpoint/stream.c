@@ -230,11 +230,7 @@ static long good_image(struct __test_metadata *_metadata, struct cr_child *c)
 {
 	struct stat st;
 
-	cr_begin(_metadata, c, remember);
-	ASSERT_LT(0, cr_save(_metadata, c, 0)) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
-	ASSERT_TRUE(cr_kill_tree(c->pid));
+	cr_begin_image(_metadata, c, remember);
 	ASSERT_EQ(0, stat(c->image, &st));
 	return st.st_size;
 }
