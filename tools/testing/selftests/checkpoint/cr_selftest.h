@@ -156,7 +156,7 @@ static inline void cr_wait_go(struct cr_child *c)
 	_exit(1);
 }
 
-/* State is set up. */
+/* State is set up, but the workload does not wait. */
 static inline void cr_say_ready(struct cr_child *c)
 {
 	int fd = open(c->ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -165,7 +165,7 @@ static inline void cr_say_ready(struct cr_child *c)
 	close(fd);
 }
 
-/* The same; returns when told to go on, in the original and in a copy. */
+/* State is set up; returns when told to go on, in the original and in a copy. */
 static inline void cr_ready(struct cr_child *c)
 {
 	cr_say_ready(c);

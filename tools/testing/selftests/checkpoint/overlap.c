@@ -10,20 +10,27 @@
 #define CHILDREN	6
 #define ROUNDS		12
 
+/* A child that ends with @code when the workload is told to go on. */
+static pid_t waiting_child(struct cr_child *c, int code)
+{
+	pid_t pid = fork();
+
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		cr_wait_go(c);
+		_exit(code);
+	}
+	return pid;
+}
+
 /* Its processes are asked one after the other, so each caller gets some first. */
 static void family(struct cr_child *c)
 {
 	pid_t pid[CHILDREN];
 	int i, status;
 
-	for (i = 0; i < CHILDREN; i++) {
-		pid[i] = fork();
-		CR_CHECK(c, pid[i] >= 0);
-		if (!pid[i]) {
-			cr_wait_go(c);
-			_exit(20 + i);
-		}
-	}
+	for (i = 0; i < CHILDREN; i++)
+		pid[i] = waiting_child(c, 20 + i);
 	cr_ready(c);
 	for (i = 0; i < CHILDREN; i++) {
 		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i]);
@@ -92,16 +99,10 @@ TEST(one_tree_several_callers)
 /* Checkpoints its own child, and then puts it back, all the time. */
 static void guardian(struct cr_child *c)
 {
+	pid_t pid = waiting_child(c, 0);
 	bool ready = false;
 	long crid;
-	pid_t pid;
 
-	pid = fork();
-	CR_CHECK(c, pid >= 0);
-	if (!pid) {
-		cr_wait_go(c);
-		_exit(0);
-	}
 	while (access(c->go, F_OK)) {
 		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
 		/* it may end at any time once told to go on */
@@ -140,16 +141,10 @@ TEST(caller_in_the_tree_of_another)
 /* As guardian(), but it does not mind what becomes of its calls. */
 static void parent(struct cr_child *c)
 {
+	pid_t pid = waiting_child(c, 0);
 	siginfo_t info;
 	long crid;
-	pid_t pid;
 
-	pid = fork();
-	CR_CHECK(c, pid >= 0);
-	if (!pid) {
-		cr_wait_go(c);
-		_exit(0);
-	}
 	cr_say_ready(c);
 	while (access(c->go, F_OK)) {
 		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
