@@ -497,6 +497,17 @@ static inline void cr_finish(struct __test_metadata *_metadata, struct cr_child 
 	ASSERT_TRUE(cr_kill_tree(c->pid));
 }
 
+/* The original, a copy of its image file, and one of what is kept: all end well. */
+static inline void cr_finish_kept(struct __test_metadata *_metadata, struct cr_child *c,
+				  long crid)
+{
+	cr_finish(_metadata, c, "original");
+	cr_load(_metadata, c, 0);
+	cr_finish(_metadata, c, "copy of the image");
+	cr_load_from(_metadata, c, crid, -1, 0);
+	cr_finish(_metadata, c, "copy from memory");
+}
+
 /* A file on a file system of 64 KiB that is gone with it; -1 if that needs root. */
 static inline int cr_small_disk(void)
 {

@@ -341,11 +341,7 @@ TEST(caller_is_killed)
 		TH_LOG("%s: %s", strerror(errno), cr_reason());
 	}
 	close(out);
-	cr_finish(_metadata, &c, "original");
-	cr_load(_metadata, &c, 0);
-	cr_finish(_metadata, &c, "copy of the image");
-	cr_load_from(_metadata, &c, crid, -1, 0);
-	cr_finish(_metadata, &c, "copy from memory");
+	cr_finish_kept(_metadata, &c, crid);
 	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 	cr_end(_metadata, &c);
 }

@@ -139,11 +139,7 @@ TEST(written_and_kept)
 	fd = cr_open_image(_metadata, &c);
 	crid = keep(_metadata, &c, fd);
 	close(fd);
-	cr_finish(_metadata, &c, "original");
-	cr_load(_metadata, &c, 0);
-	cr_finish(_metadata, &c, "copy of the image");
-	cr_load_from(_metadata, &c, crid, -1, 0);
-	cr_finish(_metadata, &c, "copy from memory");
+	cr_finish_kept(_metadata, &c, crid);
 	discard(_metadata, crid);
 	cr_end(_metadata, &c);
 }
