@@ -154,9 +154,7 @@ TEST(group_without_leader)
 	struct tree t;
 
 	begin(_metadata, &t, group);
-	put_back(_metadata, &t, 0);
-	wait_changed(_metadata, &t);
-	finish(_metadata, &t, 0);
+	finish_again(_metadata, &t);
 }
 
 /* ---- threads ---- */
@@ -208,9 +206,7 @@ TEST(threads_that_came_and_went)
 	struct tree t;
 
 	begin(_metadata, &t, threads);
-	put_back(_metadata, &t, 0);
-	wait_changed(_metadata, &t);
-	finish(_metadata, &t, 0);
+	finish_again(_metadata, &t);
 }
 
 /* ---- a parent that waits meanwhile; its group and session are outside ---- */
@@ -240,15 +236,8 @@ TEST(parent_waits)
 	struct tree t;
 
 	cr_begin(_metadata, &t.c, waiting_parent);
-	t.root = get_number(&t, "root");
-	ASSERT_LT(0, t.root);
-	t.pidfd = syscall(SYS_pidfd_open, t.root, 0);
-	keep(_metadata, &t);
-	make_file(&t, ".go");
-	wait_changed(_metadata, &t);
-	put_back(_metadata, &t, 0);
-	wait_changed(_metadata, &t);
-	finish(_metadata, &t, 0);
+	begin_at(_metadata, &t, get_number(&t, "root"));
+	finish_again(_metadata, &t);
 }
 
 /* ---- from within ---- */

@@ -102,6 +102,18 @@ static inline void keep(struct __test_metadata *_metadata, struct tree *t)
 	}
 }
 
+/* Keeps a checkpoint of the tree with root @root, which is ready, and lets it change. */
+static inline void begin_at(struct __test_metadata *_metadata, struct tree *t, pid_t root)
+{
+	ASSERT_LT(0, root);
+	t->root = root;
+	t->pidfd = syscall(SYS_pidfd_open, root, 0);
+	ASSERT_LE(0, t->pidfd);
+	keep(_metadata, t);
+	make_file(t, ".go");
+	wait_changed(_metadata, t);
+}
+
 /* Starts @workload, keeps a checkpoint of it, lets it change. */
 static inline void begin(struct __test_metadata *_metadata, struct tree *t,
 			 void (*workload)(struct cr_child *))
@@ -112,12 +124,7 @@ static inline void begin(struct __test_metadata *_metadata, struct tree *t,
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	cr_begin(_metadata, &t->c, workload);
-	t->root = t->c.pid;
-	t->pidfd = syscall(SYS_pidfd_open, t->root, 0);
-	ASSERT_LE(0, t->pidfd);
-	keep(_metadata, t);
-	make_file(t, ".go");
-	wait_changed(_metadata, t);
+	begin_at(_metadata, t, t->c.pid);
 }
 
 /* Nothing must be seen of it by the parent of the tree, which this is. */
@@ -156,6 +163,14 @@ static inline void finish(struct __test_metadata *_metadata, struct tree *t, uns
 	EXPECT_EQ(0, sys_checkpoint(t->crid, -1, CHECKPOINT_DISCARD));
 	close(t->pidfd);
 	cr_end(_metadata, &t->c);
+}
+
+/* Puts the tree back, lets it change again, and puts it back for the last time. */
+static inline void finish_again(struct __test_metadata *_metadata, struct tree *t)
+{
+	put_back(_metadata, t, 0);
+	wait_changed(_metadata, t);
+	finish(_metadata, t, 0);
 }
 
 #endif /* _ROLLBACK_HELP_H */

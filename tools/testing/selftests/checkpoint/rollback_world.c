@@ -72,56 +72,61 @@ static int begin_server(struct __test_metadata *_metadata, struct tree *t)
 	return fd;
 }
 
+static void talk(struct __test_metadata *_metadata, int fd)
+{
+	char text[8];
+
+	EXPECT_EQ(4, write(fd, "ping", 4));
+	EXPECT_EQ(4, read(fd, text, sizeof(text)));
+	EXPECT_EQ(0, memcmp(text, "pong", 4));
+}
+
+/* It was put back for the last time: it accepts once more and ends. */
+static void end_server(struct __test_metadata *_metadata, struct tree *t, int fd)
+{
+	int new = connect_to(_metadata, t);
+	char text[8];
+
+	EXPECT_EQ(3, read(new, text, sizeof(text)));
+	cr_finish(_metadata, &t->c, "server");
+	close(fd);
+	close(new);
+	EXPECT_EQ(0, sys_checkpoint(t->crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &t->c);
+}
+
 /* A connection that nothing has gone through since is what it was. */
 TEST(sockets_go_on)
 {
 	struct tree t;
-	char text[8];
-	int fd = begin_server(_metadata, &t), new;
+	int fd = begin_server(_metadata, &t);
 
 	wait_changed(_metadata, &t);
 	put_back(_metadata, &t, 0);
 	wait_changed(_metadata, &t);
 	make_file(&t, "last");
 	put_back(_metadata, &t, 0);
-	EXPECT_EQ(4, write(fd, "ping", 4));
-	EXPECT_EQ(4, read(fd, text, sizeof(text)));
-	EXPECT_EQ(0, memcmp(text, "pong", 4));
-	new = connect_to(_metadata, &t);
-	EXPECT_EQ(3, read(new, text, sizeof(text)));
-	cr_finish(_metadata, &t.c, "server");
-	close(fd);
-	close(new);
-	EXPECT_EQ(0, sys_checkpoint(t.crid, -1, CHECKPOINT_DISCARD));
-	cr_end(_metadata, &t.c);
+	talk(_metadata, fd);
+	end_server(_metadata, &t, fd);
 }
 
 /* One that data has gone through comes back as reset, if that is wanted. */
 TEST(connection_that_moved_on)
 {
 	struct tree t;
-	char text[8];
-	int fd, new;
+	int fd = begin_server(_metadata, &t);
 
-	fd = begin_server(_metadata, &t);
 	wait_changed(_metadata, &t);
 	make_file(&t, "talk");
 	put_back(_metadata, &t, 0);
-	EXPECT_EQ(4, write(fd, "ping", 4));
-	EXPECT_EQ(4, read(fd, text, sizeof(text)));
+	talk(_metadata, fd);
 	wait_changed(_metadata, &t);
 	refused(_metadata, &t, ECONNRESET, "RESTART_CONN_RESET");
 	EXPECT_EQ(0, kill(t.root, 0));
 	make_file(&t, "reset");
 	make_file(&t, "last");
 	put_back(_metadata, &t, RESTART_CONN_RESET);
-	new = connect_to(_metadata, &t);
-	EXPECT_EQ(3, read(new, text, sizeof(text)));
-	cr_finish(_metadata, &t.c, "server");
-	close(fd);
-	close(new);
-	EXPECT_EQ(0, sys_checkpoint(t.crid, -1, CHECKPOINT_DISCARD));
-	cr_end(_metadata, &t.c);
+	end_server(_metadata, &t, fd);
 }
 
 /* ---- cgroup ---- */
@@ -238,15 +243,10 @@ TEST(init_of_pid_namespace)
 	if (geteuid())
 		SKIP(return, "needs root");
 	cr_begin(_metadata, &t.c, init_of_namespace);
-	while ((t.root = get_number(&t, "root")) <= 0)
+	while (get_number(&t, "root") <= 0)
 		cr_sleep_ms(CR_POLL_MS);
-	t.pidfd = syscall(SYS_pidfd_open, t.root, 0);
-	keep(_metadata, &t);
-	make_file(&t, ".go");
-	wait_changed(_metadata, &t);
-	put_back(_metadata, &t, 0);
-	wait_changed(_metadata, &t);
-	finish(_metadata, &t, 0);
+	begin_at(_metadata, &t, get_number(&t, "root"));
+	finish_again(_metadata, &t);
 }
 
 TEST_HARNESS_MAIN
