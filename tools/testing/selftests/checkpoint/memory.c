@@ -237,7 +237,6 @@ static void one_moment(struct cr_child *c)
 {
 	unsigned long round, i, n = 4096;
 	char *p = get(c, n * PAGE, RW, ANON);
-	int fd;
 
 	for (round = 1; ; round++) {
 		for (i = 0; i < n; i++) {
@@ -246,13 +245,10 @@ static void one_moment(struct cr_child *c)
 			CR_CHECK(c, __atomic_load_n(word, __ATOMIC_RELAXED) == round - 1);
 			__atomic_store_n(word, round, __ATOMIC_RELAXED);
 		}
-		if (round == 1) {
-			fd = open(c->ready, O_WRONLY | O_CREAT, 0666);
-			CR_CHECK(c, fd >= 0);
-			close(fd);
-		} else if (!access(c->go, F_OK)) {
+		if (round == 1)
+			cr_say_ready(c);
+		else if (!access(c->go, F_OK))
 			break;
-		}
 	}
 	for (i = 0; i < n; i++)
 		CR_CHECK(c, *(unsigned long *)(p + i * PAGE) == round);
