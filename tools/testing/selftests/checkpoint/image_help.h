@@ -143,11 +143,25 @@ static inline struct cr_img_rec *image_find(struct image *im, unsigned int type,
 	return NULL;
 }
 
-/* Change @size bytes at @offset of a record. */
-static inline void image_set(struct cr_img_rec *rec, size_t offset, const void *value,
-			     size_t size)
+/* A field of the records of a type. */
+struct field {
+	unsigned int type;
+	size_t offset;
+	size_t size;
+};
+
+/* Field @f of records of @type, which are a struct @s. */
+#define FIELD(type, s, f) \
+	{ type, offsetof(struct s, f), sizeof(((struct s *)0)->f) }
+
+static inline void *field_of(struct cr_img_rec *rec, const struct field *f)
 {
-	memcpy((char *)(rec + 1) + offset, value, size);
+	return (char *)(rec + 1) + f->offset;
+}
+
+static inline void image_set(struct cr_img_rec *rec, const struct field *f, const void *value)
+{
+	memcpy(field_of(rec, f), value, f->size);
 	image_sign(rec);
 }
 
@@ -208,17 +222,15 @@ static inline void image_sign_run(struct cr_img_rec *rec)
 
 struct wrong {
 	const char *what;
-	unsigned int type;
 	int nth;
-	size_t offset;
-	size_t size;
+	struct field field;
 	unsigned long long value;
 	int err;
 };
 
 /* Field @f of the @nth record, which is a struct @s, must not be @value. */
 #define WRONG(what, type, nth, s, f, value, err) \
-	{ what, type, nth, offsetof(struct s, f), sizeof(((struct s *)0)->f), value, err }
+	{ what, nth, FIELD(type, s, f), value, err }
 
 /*
  * Each of @wrongs alone makes an image of @workload be refused with the errno
@@ -242,18 +254,18 @@ static inline void refuse_each(struct __test_metadata *_metadata,
 	for (i = 0; i < nr; i++) {
 		const struct wrong *w = &wrongs[i];
 
-		rec = image_find(&im, w->type, w->nth);
+		rec = image_find(&im, w->field.type, w->nth);
 		ASSERT_NE(NULL, rec) {
-			TH_LOG("%s: there is no record of type %u", w->what, w->type);
+			TH_LOG("%s: there is no record of type %u", w->what, w->field.type);
 		}
-		memcpy(old, (char *)(rec + 1) + w->offset, w->size);
-		image_set(rec, w->offset, &w->value, w->size);
+		memcpy(old, field_of(rec, &w->field), w->field.size);
+		image_set(rec, &w->field, &w->value);
 		err = image_restart_flags(_metadata, &c, &im, flags);
 		EXPECT_EQ(w->err, err) {
-			TH_LOG("%s (type %u): %s", w->what, w->type, cr_reason());
+			TH_LOG("%s (type %u): %s", w->what, w->field.type, cr_reason());
 		}
 		EXPECT_TRUE(!err || *cr_reason());
-		image_set(rec, w->offset, old, w->size);
+		image_set(rec, &w->field, old);
 	}
 	EXPECT_EQ(0, image_restart_flags(_metadata, &c, &im, flags));
 	cr_end(_metadata, &c);

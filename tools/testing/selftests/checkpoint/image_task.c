@@ -71,6 +71,12 @@ static void do_everything(struct cr_child *c)
 
 /* ---- one wrong field each ---- */
 
+/* Word @n of the registers; @size bytes at @offset of the data of the xstate. */
+#define REG(what, n, value) \
+	{ what, 0, { CR_IMG_X86_REGS, (n) * 8, 8 }, value, EINVAL }
+#define XSTATE(what, offset, size, value, err) \
+	{ what, 0, { CR_IMG_X86_XSTATE, 8 + (offset), size }, value, err }
+
 static const struct wrong wrongs[] = {
 	WRONG("process flags", CR_IMG_PROCESS, 0, cr_img_process, flags, 1 << 30, EINVAL),
 	WRONG("process reserved", CR_IMG_PROCESS, 0, cr_img_process, reserved, 1, EINVAL),
@@ -145,21 +151,21 @@ static const struct wrong wrongs[] = {
 	WRONG("flags", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, flags, 0x80, EINVAL),
 	WRONG("timeout", CR_IMG_RESTART_BLOCK, 0, cr_img_restart_block, has_timeout, 0, EINVAL),
 	/* cs, ss, ds, gs, bases, flags as in struct user_regs_struct */
-	{ "kernel cs", CR_IMG_X86_REGS, 0, 17 * 8, 8, 0x10, EINVAL },
-	{ "32-bit cs", CR_IMG_X86_REGS, 0, 17 * 8, 8, 0x23, EINVAL },
-	{ "null ss", CR_IMG_X86_REGS, 0, 20 * 8, 8, 0, EINVAL },
-	{ "kernel ds", CR_IMG_X86_REGS, 0, 23 * 8, 8, 0x18, EINVAL },
-	{ "wide gs", CR_IMG_X86_REGS, 0, 26 * 8, 8, 1 << 16, EINVAL },
-	{ "fs base", CR_IMG_X86_REGS, 0, 21 * 8, 8, 0xffff888000000000, EINVAL },
-	{ "gs base", CR_IMG_X86_REGS, 0, 22 * 8, 8, 0x8000000000000000, EINVAL },
-	{ "flags", CR_IMG_X86_REGS, 0, 18 * 8, 8, 1ULL << 40, EINVAL },
+	REG("kernel cs", 17, 0x10),
+	REG("32-bit cs", 17, 0x23),
+	REG("null ss", 20, 0),
+	REG("kernel ds", 23, 0x18),
+	REG("wide gs", 26, 1 << 16),
+	REG("fs base", 21, 0xffff888000000000),
+	REG("gs base", 22, 0x8000000000000000),
+	REG("flags", 18, 1ULL << 40),
 	/* legacy area, then the header at 512 */
 	WRONG("xstate reserved", CR_IMG_X86_XSTATE, 0, cr_img_x86_xstate, reserved, 1, EINVAL),
 	WRONG("layout", CR_IMG_X86_XSTATE, 0, cr_img_x86_xstate, layout, 1, EOPNOTSUPP),
-	{ "MXCSR", CR_IMG_X86_XSTATE, 0, 8 + 24, 4, 1 << 31, EINVAL },
-	{ "xfeatures", CR_IMG_X86_XSTATE, 0, 8 + 512, 8, 1ULL << 62, EOPNOTSUPP },
-	{ "xcomp_bv", CR_IMG_X86_XSTATE, 0, 8 + 520, 8, 1ULL << 63, EINVAL },
-	{ "header reserved", CR_IMG_X86_XSTATE, 0, 8 + 528, 8, 1, EINVAL },
+	XSTATE("MXCSR", 24, 4, 1 << 31, EINVAL),
+	XSTATE("xfeatures", 512, 8, 1ULL << 62, EOPNOTSUPP),
+	XSTATE("xcomp_bv", 520, 8, 1ULL << 63, EINVAL),
+	XSTATE("header reserved", 528, 8, 1, EINVAL),
 };
 
 TEST(wrong_fields)

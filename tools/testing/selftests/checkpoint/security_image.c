@@ -29,16 +29,13 @@ FIXTURE(image) {
 	struct image im;
 };
 
-/* @value is put into a field of the first record of @type. */
+/* Put into the first record that has this field. */
 struct change {
-	unsigned int type;
-	size_t offset;
-	size_t size;
+	struct field field;
 	unsigned long long value;
 };
 
-#define SET(type, s, f, value) \
-	{ type, offsetof(struct s, f), sizeof(((struct s *)0)->f), value }
+#define SET(type, s, f, value)	{ FIELD(type, s, f), value }
 
 FIXTURE_VARIANT(image) {
 	struct change set;
@@ -155,10 +152,10 @@ TEST_F(image, field)
 		.reason = variant->reason,
 	};
 	const struct change *set = &variant->set;
-	struct cr_img_rec *rec = image_find(&self->im, set->type, 0);
+	struct cr_img_rec *rec = image_find(&self->im, set->field.type, 0);
 
 	ASSERT_NE(NULL, rec);
-	image_set(rec, set->offset, &set->value, set->size);
+	image_set(rec, &set->field, &set->value);
 	image_write(_metadata, &self->c, &self->im);
 	EXPECT_EQ(variant->err, attempt(_metadata, &self->c, &a));
 }

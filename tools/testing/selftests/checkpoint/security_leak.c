@@ -108,27 +108,19 @@ TEST_F(leak, padding_between_records)
 	EXPECT_LT(0, padded);
 }
 
-struct field {
-	unsigned int type;
-	size_t offset;
-	size_t size;
-};
-
-#define RESERVED(type, s, f) { type, offsetof(struct s, f), sizeof(((struct s *)0)->f) }
-
 static const struct field reserved[] = {
-	RESERVED(CR_IMG_PROCESS, cr_img_process, reserved),
-	RESERVED(CR_IMG_THREAD, cr_img_thread, reserved),
-	RESERVED(CR_IMG_X86_XSTATE, cr_img_x86_xstate, reserved),
-	RESERVED(CR_IMG_SHMEM, cr_img_shmem, reserved),
-	RESERVED(CR_IMG_FS, cr_img_fs, reserved),
-	RESERVED(CR_IMG_FILES, cr_img_files, reserved),
-	RESERVED(CR_IMG_FD, cr_img_fd, reserved),
-	RESERVED(CR_IMG_FILE_PATH, cr_img_file_path, reserved),
-	RESERVED(CR_IMG_FILE_PIPE, cr_img_file_pipe, reserved),
-	RESERVED(CR_IMG_FILE_EVENTFD, cr_img_file_eventfd, reserved),
-	RESERVED(CR_IMG_FILE_EPOLL, cr_img_file_epoll, reserved),
-	RESERVED(CR_IMG_FILE_SOCKET, cr_img_file_socket, reserved),
+	FIELD(CR_IMG_PROCESS, cr_img_process, reserved),
+	FIELD(CR_IMG_THREAD, cr_img_thread, reserved),
+	FIELD(CR_IMG_X86_XSTATE, cr_img_x86_xstate, reserved),
+	FIELD(CR_IMG_SHMEM, cr_img_shmem, reserved),
+	FIELD(CR_IMG_FS, cr_img_fs, reserved),
+	FIELD(CR_IMG_FILES, cr_img_files, reserved),
+	FIELD(CR_IMG_FD, cr_img_fd, reserved),
+	FIELD(CR_IMG_FILE_PATH, cr_img_file_path, reserved),
+	FIELD(CR_IMG_FILE_PIPE, cr_img_file_pipe, reserved),
+	FIELD(CR_IMG_FILE_EVENTFD, cr_img_file_eventfd, reserved),
+	FIELD(CR_IMG_FILE_EPOLL, cr_img_file_epoll, reserved),
+	FIELD(CR_IMG_FILE_SOCKET, cr_img_file_socket, reserved),
 };
 
 TEST_F(leak, reserved_fields)
@@ -141,8 +133,7 @@ TEST_F(leak, reserved_fields)
 	EXPECT_TRUE(is_zero(image_header(&self->im)->parent_uuid, 16));
 	for (i = 0; i < ARRAY_SIZE(reserved); i++) {
 		for (n = 0; (rec = image_find(&self->im, reserved[i].type, n)); n++) {
-			EXPECT_TRUE(is_zero((char *)(rec + 1) + reserved[i].offset,
-					    reserved[i].size)) {
+			EXPECT_TRUE(is_zero(field_of(rec, &reserved[i]), reserved[i].size)) {
 				TH_LOG("type %u", reserved[i].type);
 			}
 		}
