@@ -196,6 +196,17 @@ static int changed(struct __test_metadata *_metadata, struct hostile *h,
 	return attempt(_metadata, &h->c, &h->a);
 }
 
+/* It is refused with @err and @reason; to the same user with @cap it is not. */
+static void needs(struct __test_metadata *_metadata, struct hostile *h,
+		  struct cr_img_rec *rec, int err, const char *reason,
+		  unsigned long long cap)
+{
+	h->a.reason = reason;
+	EXPECT_EQ(err, changed(_metadata, h, rec));
+	h->a.caps |= cap;
+	EXPECT_EQ(0, changed(_metadata, h, rec));
+}
+
 static void *payload(struct __test_metadata *_metadata, struct hostile *h,
 		     unsigned int type)
 {
@@ -243,10 +254,7 @@ TEST_F(hostile, real_time)
 
 	sched->policy = SCHED_FIFO;
 	sched->rt_priority = 1;
-	self->h.a.reason = "RLIMIT_RTPRIO";
-	EXPECT_EQ(EPERM, changed(_metadata, &self->h, REC(sched)));
-	self->h.a.caps |= CAP(CAP_SYS_NICE);
-	EXPECT_EQ(0, changed(_metadata, &self->h, REC(sched)));
+	needs(_metadata, &self->h, REC(sched), EPERM, "RLIMIT_RTPRIO", CAP(CAP_SYS_NICE));
 }
 
 static int lower_limit(struct cr_child *c)
@@ -262,10 +270,8 @@ TEST_F(hostile, hard_limit)
 
 	ASSERT_LT(0, limits->limit[RLIMIT_MSGQUEUE].max);
 	self->h.a.prepare = lower_limit;
-	self->h.a.reason = "resource limit";
-	EXPECT_EQ(EPERM, changed(_metadata, &self->h, REC(limits)));
-	self->h.a.caps |= CAP(CAP_SYS_RESOURCE);
-	EXPECT_EQ(0, changed(_metadata, &self->h, REC(limits)));
+	needs(_metadata, &self->h, REC(limits), EPERM, "resource limit",
+	      CAP(CAP_SYS_RESOURCE));
 }
 
 /* Its working directory as its root. */
@@ -324,9 +330,7 @@ TEST_F(hostile, locked_memory)
 	self->h.a.reason = "cannot be mapped";
 	EXPECT_EQ(EPERM, changed(_metadata, &self->h, REC(vma)));
 	self->h.a.prepare = lock_half_a_page;
-	EXPECT_EQ(EAGAIN, changed(_metadata, &self->h, REC(vma)));
-	self->h.a.caps |= CAP(CAP_IPC_LOCK);
-	EXPECT_EQ(0, changed(_metadata, &self->h, REC(vma)));
+	needs(_metadata, &self->h, REC(vma), EAGAIN, "cannot be mapped", CAP(CAP_IPC_LOCK));
 }
 
 static int few_processes(struct cr_child *c)
@@ -344,10 +348,8 @@ TEST_F(hostile, number_of_processes)
 	limits->limit[RLIMIT_NPROC].cur = 0;
 	limits->limit[RLIMIT_NPROC].max = 0;
 	self->h.a.prepare = few_processes;
-	self->h.a.reason = "cannot be created";
-	EXPECT_EQ(EAGAIN, changed(_metadata, &self->h, REC(limits)));
-	self->h.a.caps |= CAP(CAP_SYS_RESOURCE);
-	EXPECT_EQ(0, changed(_metadata, &self->h, REC(limits)));
+	needs(_metadata, &self->h, REC(limits), EAGAIN, "cannot be created",
+	      CAP(CAP_SYS_RESOURCE));
 }
 
 /* ---- what a user may do ---- */

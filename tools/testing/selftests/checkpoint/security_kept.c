@@ -75,21 +75,25 @@ FIXTURE_TEARDOWN(kept)
 	yama_set(self->yama);
 }
 
+/* USER, who has @caps, keeps a checkpoint of it; the id. */
+static long keep_as(struct __test_metadata *_metadata, struct keeping *k,
+		    unsigned long long caps)
+{
+	ASSERT_EQ(0, run_as(_metadata, USER, caps, keep_it, k));
+	return *k->crid;
+}
+
 TEST_F(kept, same_user)
 {
-	struct uses u = {};
+	struct uses u = { keep_as(_metadata, &self->k, 0) };
 
-	ASSERT_EQ(0, run_as(_metadata, USER, 0, keep_it, &self->k));
-	u.crid = *self->k.crid;
 	EXPECT_EQ(0, run_as(_metadata, USER, 0, use_it, &u));
 }
 
 TEST_F(kept, other_user)
 {
-	struct uses u = {};
+	struct uses u = { keep_as(_metadata, &self->k, 0) };
 
-	ASSERT_EQ(0, run_as(_metadata, USER, 0, keep_it, &self->k));
-	u.crid = *self->k.crid;
 	EXPECT_EQ(EPERM, run_as(_metadata, OTHER_USER, 0, use_it, &u));
 	EXPECT_EQ(EPERM, run_as(_metadata, OTHER_USER, CAP(CAP_SYS_PTRACE), use_it, &u));
 }
@@ -97,20 +101,16 @@ TEST_F(kept, other_user)
 /* What CAP_SYS_PTRACE has got is not for those without it. */
 TEST_F(kept, fewer_capabilities)
 {
-	struct uses u = {};
+	struct uses u = { keep_as(_metadata, &self->k, CAP(CAP_SYS_PTRACE)) };
 
-	ASSERT_EQ(0, run_as(_metadata, USER, CAP(CAP_SYS_PTRACE), keep_it, &self->k));
-	u.crid = *self->k.crid;
 	EXPECT_EQ(EPERM, run_as(_metadata, USER, 0, use_it, &u));
 	EXPECT_EQ(EPERM, run_as(_metadata, USER, CAP(CAP_NET_RAW), use_it, &u));
 }
 
 TEST_F(kept, checkpoint_restore)
 {
-	struct uses u = {};
+	struct uses u = { keep_as(_metadata, &self->k, CAP(CAP_SYS_PTRACE)) };
 
-	ASSERT_EQ(0, run_as(_metadata, USER, CAP(CAP_SYS_PTRACE), keep_it, &self->k));
-	u.crid = *self->k.crid;
 	EXPECT_EQ(0, run_as(_metadata, OTHER_USER, CHOOSE_PIDS, use_it, &u));
 }
 
@@ -120,8 +120,7 @@ TEST_F(kept, from_a_landlock_domain)
 
 	if (!have_landlock())
 		SKIP(return, "no Landlock");
-	ASSERT_EQ(0, run_as(_metadata, USER, 0, keep_it, &self->k));
-	u.crid = *self->k.crid;
+	u.crid = keep_as(_metadata, &self->k, 0);
 	EXPECT_EQ(EPERM, run_as(_metadata, USER, 0, use_it, &u));
 }
 
@@ -134,8 +133,7 @@ TEST_F(kept, from_a_user_namespace)
 {
 	struct uses u = { .enter = leave_user_namespace };
 
-	ASSERT_EQ(0, run_as(_metadata, USER, 0, keep_it, &self->k));
-	u.crid = *self->k.crid;
+	u.crid = keep_as(_metadata, &self->k, 0);
 	EXPECT_EQ(EPERM, run_as(_metadata, USER, 0, use_it, &u));
 }
 
@@ -261,8 +259,7 @@ TEST(rollback_of_who_may_not_be_traced)
 	ASSERT_NE(MAP_FAILED, k.crid);
 	cr_begin(_metadata, &c, do_becomes_undumpable);
 	k.pid = c.pid;
-	ASSERT_EQ(0, run_as(_metadata, USER, 0, keep_it, &k));
-	u.crid = *k.crid;
+	u.crid = keep_as(_metadata, &k, 0);
 	close(open(c.go, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
 	snprintf(path, sizeof(path), "%s/hidden", c.dir);
 	for (n = 0; access(path, F_OK); n++) {
