@@ -141,6 +141,17 @@ static void hbuf_test_inner_dropped(struct kunit *test)
 	cr_hbuf_free(&hb);
 }
 
+/* Room that is zero, and is not any more. */
+static u8 *get_and_spoil(struct kunit *test, struct cr_hbuf *hb, size_t len)
+{
+	u8 *room = cr_hbuf_get(hb, len);
+
+	KUNIT_ASSERT_NOT_NULL(test, room);
+	KUNIT_EXPECT_NULL(test, memchr_inv(room, 0, len));
+	memset(room, 0xff, len);
+	return room;
+}
+
 /* Rooms of all sizes, each given back and taken again: always zero, never lost. */
 static void hbuf_test_always_zero(struct kunit *test)
 {
@@ -149,17 +160,8 @@ static void hbuf_test_always_zero(struct kunit *test)
 
 	cr_hbuf_init(&hb, SZ_64M);
 	for (len = 1; len < 3 * SZ_4K; len = len * 9 / 8 + 1) {
-		u8 *room = cr_hbuf_get(&hb, len);
-
-		KUNIT_ASSERT_NOT_NULL(test, room);
-		KUNIT_EXPECT_NULL(test, memchr_inv(room, 0, len));
-		memset(room, 0xff, len);
-		cr_hbuf_put(&hb, room, 0);
-		room = cr_hbuf_get(&hb, len);
-		KUNIT_ASSERT_NOT_NULL(test, room);
-		KUNIT_EXPECT_NULL(test, memchr_inv(room, 0, len));
-		memset(room, 0xff, len);
-		cr_hbuf_put(&hb, room, len);
+		cr_hbuf_put(&hb, get_and_spoil(test, &hb, len), 0);
+		cr_hbuf_put(&hb, get_and_spoil(test, &hb, len), len);
 		sum += ALIGN(len, 8);
 		KUNIT_EXPECT_EQ(test, cr_hbuf_used(&hb), sum);
 	}
@@ -185,16 +187,12 @@ static void hbuf_test_sticky(struct kunit *test)
 static void hbuf_test_large(struct kunit *test)
 {
 	struct cr_hbuf hb;
-	u8 *small, *large;
+	u8 *small;
 
 	cr_hbuf_init(&hb, SZ_8M);
 	small = cr_hbuf_get(&hb, 8);
 	cr_hbuf_put(&hb, small, 8);
-	large = cr_hbuf_get(&hb, CR_REC_MAX);
-	KUNIT_ASSERT_NOT_NULL(test, large);
-	KUNIT_EXPECT_NULL(test, memchr_inv(large, 0, CR_REC_MAX));
-	memset(large, 0xff, CR_REC_MAX);
-	cr_hbuf_put(&hb, large, CR_REC_MAX);
+	cr_hbuf_put(&hb, get_and_spoil(test, &hb, CR_REC_MAX), CR_REC_MAX);
 	small = cr_hbuf_get(&hb, 8);
 	KUNIT_EXPECT_NOT_NULL(test, small);
 	cr_hbuf_put(&hb, small, 8);
