@@ -451,16 +451,16 @@ static int compare(struct cr_verify *was, struct cr_verify *now, struct mm_struc
 	return 0;
 }
 
-static int check_snap(struct cr_ctx *ctx, struct cr_snap *snap)
+/* As compare(); a difference is told, and the caller's to warn of. */
+static int check_snap(struct cr_ctx *ctx, struct cr_snap *snap, u64 *addr)
 {
 	struct cr_verify now;
-	u64 addr;
 	int err;
 
 	list_init(&now);
 	err = snap->mm ? take_mm(&now, snap->mm) : take_xarray(&now, snap->pages);
 	if (!err)
-		err = compare(snap->verify, &now, snap->mm, &addr);
+		err = compare(snap->verify, &now, snap->mm, addr);
 	list_free(&now);
 	if (err < 0)
 		return take_failed(ctx, err);
@@ -469,14 +469,12 @@ static int check_snap(struct cr_ctx *ctx, struct cr_snap *snap)
 	if (snap->mm)
 		cr_fail(ctx, -EIO,
 			"pid %d address 0x%llx (object %u): the snapshot is not what was there at the freeze",
-			snap->verify->pid, addr, snap->id);
+			snap->verify->pid, *addr, snap->id);
 	else
 		cr_fail(ctx, -EIO,
 			"shared memory (object %u) offset 0x%llx: the snapshot is not what was there at the freeze",
-			snap->id, addr);
-	WARN(1, "checkpoint: pid %d object %u address 0x%llx: wrong snapshot\n",
-	     snap->verify->pid, snap->id, addr);
-	return ctx->err;
+			snap->id, *addr);
+	return err;
 }
 
 /**
@@ -491,9 +489,16 @@ static int check_snap(struct cr_ctx *ctx, struct cr_snap *snap)
 int cr_verify_check(struct cr_ctx *ctx, struct cr_ctx *from)
 {
 	struct cr_snap *snap;
+	u64 addr = 0;
+	int err;
 
 	list_for_each_entry(snap, &from->snaps, list) {
-		if (snap->verify && check_snap(ctx, snap))
+		if (!snap->verify)
+			continue;
+		err = check_snap(ctx, snap, &addr);
+		WARN(err > 0, "checkpoint: pid %d object %u address 0x%llx: wrong snapshot\n",
+		     snap->verify->pid, snap->id, addr);
+		if (err)
 			return ctx->err;
 	}
 	return 0;

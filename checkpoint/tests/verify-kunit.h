@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * KUnit tests of the hashes of memory. Included at the end of verify.c. They
- * compare without check_snap(), which warns by design.
+ * KUnit tests of the hashes of memory. Included at the end of verify.c. They stop
+ * short of cr_verify_check(), which warns by design.
  */
 #ifdef CONFIG_CHECKPOINT_KUNIT_TEST
 #include <kunit/test.h>
@@ -135,13 +135,12 @@ static void verify_test_skipped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (u64)vt->addr + 2 * PAGE_SIZE, addr);
 }
 
-/* The copied pages of shared memory, through the same list. */
-static void verify_test_copied_pages(struct kunit *test)
+/* Copied pages of shared memory, every third one. */
+static void make_pages(struct kunit *test)
 {
 	struct verify_test *vt = test->priv;
 	struct page *page;
 	unsigned long i;
-	u64 addr;
 
 	for (i = 3; i < 3 * PER_CHUNK; i += 3) {
 		page = alloc_page(GFP_KERNEL | __GFP_ZERO);
@@ -150,11 +149,26 @@ static void verify_test_copied_pages(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, 0, xa_err(xa_store(&vt->pages, i, page, GFP_KERNEL)));
 	}
 	KUNIT_ASSERT_EQ(test, 0, take_xarray(&vt->was, &vt->pages));
+}
+
+static void change_page(struct verify_test *vt, unsigned long index)
+{
+	u8 *p = page_address(xa_load(&vt->pages, index));
+
+	p[200] ^= 0x10;
+}
+
+/* The copied pages of shared memory, through the same list. */
+static void verify_test_copied_pages(struct kunit *test)
+{
+	struct verify_test *vt = test->priv;
+	u64 addr;
+
+	make_pages(test);
 	KUNIT_ASSERT_EQ(test, 0, take_xarray(&vt->now, &vt->pages));
 	KUNIT_EXPECT_EQ(test, 0, compare(&vt->was, &vt->now, NULL, &addr));
 
-	page = xa_load(&vt->pages, 300);
-	((u8 *)page_address(page))[200] ^= 0x10;
+	change_page(vt, 300);
 	list_free(&vt->now);
 	list_init(&vt->now);
 	KUNIT_ASSERT_EQ(test, 0, take_xarray(&vt->now, &vt->pages));
@@ -162,11 +176,62 @@ static void verify_test_copied_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 300ULL << PAGE_SHIFT, addr);
 }
 
+/* What check_snap() says of @snap, and tells as the reason; @reason NULL: nothing. */
+static void expect_told(struct kunit *test, struct cr_snap *snap, u64 where,
+			const char *reason)
+{
+	struct cr_ctx *ctx = cr_ctx_alloc("test", 0);
+	u64 addr = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, ctx);
+	KUNIT_EXPECT_EQ(test, reason ? 1 : 0, check_snap(ctx, snap, &addr));
+	KUNIT_EXPECT_EQ(test, reason ? -EIO : 0, ctx->err);
+	KUNIT_EXPECT_STREQ(test, reason ?: "", ctx->report.reason);
+	if (reason)
+		KUNIT_EXPECT_EQ(test, where, addr);
+	cr_ctx_put(ctx);
+}
+
+/* A snapshot with a wrong byte makes the call fail, and the place is told. */
+static void verify_test_told(struct kunit *test)
+{
+	struct verify_test *vt = test->priv;
+	struct cr_snap snap = { .id = 9, .verify = &vt->was };
+	char *reason = kunit_kzalloc(test, CR_REASON_MAX, GFP_KERNEL);
+	u64 where;
+
+	KUNIT_ASSERT_NOT_NULL(test, reason);
+	make_memory(test, 0);
+	snap.mm = current->mm;
+	vt->was.pid = 12;
+	expect_told(test, &snap, 0, NULL);
+	where = vt->addr + 510 * PAGE_SIZE;
+	put_byte(test, where + 1, 1);
+	scnprintf(reason, CR_REASON_MAX,
+		  "pid 12 address 0x%llx (object 9): the snapshot is not what was there at the freeze",
+		  where);
+	expect_told(test, &snap, where, reason);
+}
+
+static void verify_test_told_of_shared(struct kunit *test)
+{
+	struct verify_test *vt = test->priv;
+	struct cr_snap snap = { .id = 9, .verify = &vt->was, .pages = &vt->pages };
+
+	make_pages(test);
+	expect_told(test, &snap, 0, NULL);
+	change_page(vt, 300);
+	expect_told(test, &snap, 300ULL << PAGE_SHIFT,
+		    "shared memory (object 9) offset 0x12c000: the snapshot is not what was there at the freeze");
+}
+
 static struct kunit_case verify_test_cases[] = {
 	KUNIT_CASE(verify_test_changed_byte),
 	KUNIT_CASE(verify_test_page_more_or_less),
 	KUNIT_CASE(verify_test_skipped),
 	KUNIT_CASE(verify_test_copied_pages),
+	KUNIT_CASE(verify_test_told),
+	KUNIT_CASE(verify_test_told_of_shared),
 	{}
 };
 
