@@ -18,7 +18,6 @@
 struct image {
 	unsigned char *data;
 	size_t size;
-	size_t room;		/* of data; more than size */
 };
 
 /* ---- checksums ---- */
@@ -45,9 +44,9 @@ static inline void image_sign_header(struct image *im)
 
 /* ---- the file ---- */
 
-/* Reads the workload's image; @extra is room behind it. */
+/* Reads the workload's image. */
 static inline void image_read(struct __test_metadata *_metadata, struct cr_child *c,
-			      struct image *im, size_t extra)
+			      struct image *im)
 {
 	struct stat st;
 	int fd;
@@ -56,8 +55,7 @@ static inline void image_read(struct __test_metadata *_metadata, struct cr_child
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fstat(fd, &st));
 	im->size = st.st_size;
-	im->room = im->size + extra;
-	im->data = malloc(im->room);
+	im->data = malloc(im->size);
 	ASSERT_NE(NULL, im->data);
 	ASSERT_EQ((ssize_t)im->size, read(fd, im->data, im->size));
 	close(fd);
@@ -68,7 +66,7 @@ static inline void make_image(struct __test_metadata *_metadata, struct cr_child
 			      void (*workload)(struct cr_child *), struct image *im)
 {
 	cr_begin_image(_metadata, c, workload);
-	image_read(_metadata, c, im, 0);
+	image_read(_metadata, c, im);
 }
 
 static inline void image_write(struct __test_metadata *_metadata, struct cr_child *c,
@@ -208,6 +206,45 @@ static inline struct cr_img_rec *image_run(struct image *im, __u64 start)
 		    image_pages(rec)->nr_pages * IMAGE_PAGE)
 			return rec;
 	return start == -1ULL && rec->type == CR_IMG_END ? rec : NULL;
+}
+
+/* The reference to shared pages at @start. */
+static inline struct cr_img_rec *image_ref(struct image *im, __u64 start)
+{
+	struct cr_img_rec *rec = (void *)(im->data + image_meta_end(im));
+	struct cr_img_pages_ref *ref;
+
+	for (; rec->type != CR_IMG_END; rec = (void *)rec + image_run_size(rec)) {
+		ref = (void *)(rec + 1);
+		if (rec->type == CR_IMG_PAGES_REF && ref->start == start)
+			return rec;
+	}
+	return NULL;
+}
+
+/*
+ * Makes room for @size bytes with @nr_pages pages at @at, behind the metadata, with
+ * the trailer made right. Returns it; all other pointers into the image are void.
+ */
+static inline void *image_grow(struct __test_metadata *_metadata, struct image *im,
+			       void *at, size_t size, unsigned int nr_pages)
+{
+	size_t offset = (unsigned char *)at - im->data;
+	struct cr_img_end *end;
+	struct cr_img_rec *rec;
+
+	im->data = realloc(im->data, im->size + size);
+	ASSERT_NE(NULL, im->data);
+	at = im->data + offset;
+	memmove(at + size, at, im->size - offset);
+	im->size += size;
+	end = (void *)(im->data + im->size - sizeof(*end));
+	rec = (struct cr_img_rec *)end - 1;
+	ASSERT_EQ((unsigned int)CR_IMG_END, rec->type);
+	end->nr_pages += nr_pages;
+	end->total_bytes += size;
+	image_sign(rec);
+	return at;
 }
 
 static inline void image_sign_run(struct cr_img_rec *rec)

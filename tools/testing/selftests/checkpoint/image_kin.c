@@ -47,20 +47,6 @@ static void workload(struct cr_child *c)
 	memset(p, 0, NR * PAGE);
 }
 
-/* The reference to the pages at BASE. */
-static struct cr_img_rec *find_ref(struct image *im)
-{
-	struct cr_img_rec *rec = (void *)(im->data + image_meta_end(im));
-	struct cr_img_pages_ref *ref;
-
-	for (; rec->type != CR_IMG_END; rec = (void *)rec + image_run_size(rec)) {
-		ref = (void *)(rec + 1);
-		if (rec->type == CR_IMG_PAGES_REF && ref->start == BASE)
-			return rec;
-	}
-	return NULL;
-}
-
 FIXTURE(kin) {
 	struct cr_child c;
 	struct image im;
@@ -71,7 +57,7 @@ FIXTURE(kin) {
 FIXTURE_SETUP(kin)
 {
 	make_image(_metadata, &self->c, workload, &self->im);
-	self->rec = find_ref(&self->im);
+	self->rec = image_ref(&self->im, BASE);
 	ASSERT_NE(NULL, self->rec);
 	self->ref = (void *)(self->rec + 1);
 	ASSERT_EQ(NR, self->ref->nr_pages);
@@ -218,23 +204,10 @@ TEST_F(kin, all_related)
 TEST_F(kin, twice)
 {
 	struct image *im = &self->im;
-	size_t len = sizeof(*self->rec) + self->rec->len;
-	size_t at = (unsigned char *)self->rec - im->data;
-	unsigned char *data = malloc(im->size + len);
-	struct cr_img_end *end;
-	struct cr_img_rec *rec;
+	size_t len = image_run_size(self->rec);
+	void *copy = image_grow(_metadata, im, self->rec, len, 0);
 
-	ASSERT_NE(NULL, data);
-	memcpy(data, im->data, at + len);
-	memcpy(data + at + len, im->data + at, im->size - at);
-	free(im->data);
-	im->data = data;
-	im->size += len;
-	end = (void *)(im->data + im->size - sizeof(*end));
-	rec = (struct cr_img_rec *)end - 1;
-	ASSERT_EQ((unsigned int)CR_IMG_END, rec->type);
-	end->total_bytes += len;
-	image_sign(rec);
+	memcpy(copy, copy + len, len);
 	restarted(_metadata, &self->c, im);
 }
 

@@ -37,9 +37,7 @@ FIXTURE(pages) {
 
 FIXTURE_SETUP(pages)
 {
-	cr_begin_image(_metadata, &self->w.c, workload);
-	/* Room for one run more. */
-	image_read(_metadata, &self->w.c, &self->w.im, (NR + 1) * PAGE);
+	make_image(_metadata, &self->w.c, workload, &self->w.im);
 	self->w.run = image_run(&self->w.im, BASE);
 	ASSERT_NE(NULL, self->w.run);
 	ASSERT_EQ(BASE, image_pages(self->w.run)->start);
@@ -116,17 +114,10 @@ TEST_F(pages, twice)
 {
 	struct cr_img_rec *end = image_run(&self->w.im, -1ULL);
 	size_t size = image_run_size(self->w.run);
-	struct cr_img_end *trailer;
 
 	ASSERT_NE(NULL, end);
-	memmove((void *)end + size, end, sizeof(*end) + end->len);
-	memcpy(end, self->w.run, size);
-	end = (void *)end + size;
-	self->w.im.size += size;
-	trailer = (void *)(end + 1);
-	trailer->nr_pages += NR;
-	trailer->total_bytes += size;
-	image_sign(end);
+	end = image_grow(_metadata, &self->w.im, end, size, NR);
+	memcpy(end, image_run(&self->w.im, BASE), size);
 	image_write(_metadata, &self->w.c, &self->w.im);
 	cr_load(_metadata, &self->w.c, 0);
 	cr_finish(_metadata, &self->w.c, "copy");

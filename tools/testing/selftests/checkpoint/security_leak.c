@@ -226,9 +226,9 @@ TEST(nothing_random)
 	while (task_state(c.pid) != 'S')
 		cr_sleep_ms(CR_POLL_MS);
 	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	image_read(_metadata, &c, &first, 0);
+	image_read(_metadata, &c, &first);
 	ASSERT_LT(0, cr_save(_metadata, &c, 0));
-	image_read(_metadata, &c, &second, 0);
+	image_read(_metadata, &c, &second);
 	ASSERT_EQ(image_header(&first)->nr_records, image_header(&second)->nr_records);
 	for (; (a = image_next(&first, a)) && (b = image_next(&second, b)); n++) {
 		ASSERT_EQ(a->type, b->type);
