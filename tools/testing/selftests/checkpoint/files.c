@@ -130,6 +130,22 @@ static void do_past_the_end(struct cr_child *c)
 	CR_CHECK(c, read(fd, &byte, 1) == 0);
 }
 
+/* It is found by the name it has at the checkpoint; another one has the old name. */
+static void do_renamed(struct cr_child *c)
+{
+	int fd = make_file(c, "data", O_RDWR), other;
+	char buf[32];
+
+	CR_CHECK(c, !mkdir("sub", 0755) && !rename("data", "sub/moved"));
+	CR_CHECK(c, lseek(fd, 5, SEEK_SET) == 5);
+	other = open("data", O_WRONLY | O_CREAT | O_EXCL, 0600);
+	CR_CHECK(c, other >= 0 && write(other, "12345678901", 11) == 11 && !close(other));
+	cr_ready(c);
+	CR_CHECK(c, pread(fd, buf, sizeof(buf), 0) == (ssize_t)strlen(TEXT));
+	CR_CHECK(c, !memcmp(buf, TEXT, strlen(TEXT)));
+	CR_CHECK(c, lseek(fd, 0, SEEK_CUR) == 5);
+}
+
 static void do_o_path(struct cr_child *c)
 {
 	int file = make_file(c, "data", O_PATH), dir = open(".", O_PATH | O_DIRECTORY), fd;
@@ -199,12 +215,70 @@ static void do_chrooted(struct cr_child *c)
 	CR_CHECK(c, !status);
 }
 
+/* Somebody may have put another file in its place while the tree was an image. */
+static void do_read_later(struct cr_child *c)
+{
+	const char *text = TEXT;
+	char buf[32];
+	int fd = make_file(c, "data", O_RDONLY);
+
+	CR_CHECK(c, lseek(fd, 3, SEEK_SET) == 3);
+	cr_ready(c);
+	if (!access("replaced", F_OK))
+		text = "another text";
+	CR_CHECK(c, read(fd, buf, sizeof(buf)) == (ssize_t)strlen(text) - 3);
+	CR_CHECK(c, !memcmp(buf, text + 3, strlen(text) - 3));
+}
+
+/* What is there now is opened, at the same offset. */
+TEST(replaced)
+{
+	char data[64], replaced[64];
+	struct cr_child c;
+	int fd;
+
+	cr_begin_image(_metadata, &c, do_read_later);
+	snprintf(data, sizeof(data), "%s/data", c.dir);
+	snprintf(replaced, sizeof(replaced), "%s/replaced", c.dir);
+	fd = open(replaced, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(12, write(fd, "another text", 12));
+	close(fd);
+	ASSERT_EQ(0, unlink(data));
+	ASSERT_EQ(0, link(replaced, data));
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
+TEST(replaced_by_another_type)
+{
+	struct cr_child c;
+	char data[64];
+	int fd;
+
+	cr_begin_image(_metadata, &c, do_read_later);
+	snprintf(data, sizeof(data), "%s/data", c.dir);
+	ASSERT_EQ(0, unlink(data));
+	ASSERT_EQ(0, mkdir(data, 0755));
+	fd = open(c.image, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, sys_restart(0, fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "data: is not of the type it was")) {
+		TH_LOG("reason: %s", cr_reason());
+	}
+	close(fd);
+	cr_end(_metadata, &c);
+}
+
 TEST(offsets) { cr_both_ways(_metadata, do_offsets, 0); }
 TEST(shared_with_child) { cr_both_ways(_metadata, do_shared_with_child, 0); }
 TEST(flags) { cr_both_ways(_metadata, do_flags, 0); }
 TEST(append) { cr_both_ways(_metadata, do_append, 0); }
 TEST(not_truncated) { cr_both_ways(_metadata, do_not_truncated, 0); }
 TEST(past_the_end) { cr_both_ways(_metadata, do_past_the_end, 0); }
+TEST(renamed) { cr_both_ways(_metadata, do_renamed, 0); }
 TEST(o_path) { cr_both_ways(_metadata, do_o_path, 0); }
 TEST(above_the_limit) { cr_both_ways(_metadata, do_above_the_limit, 0); }
 TEST(cwd_and_umask) { cr_both_ways(_metadata, do_cwd_and_umask, 0); }
