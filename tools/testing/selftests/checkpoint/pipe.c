@@ -2,6 +2,8 @@
 /* Checkpoint/restart: pipes. */
 #include "cr_selftest.h"
 
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 /* Byte @i of what goes through a pipe. */
@@ -264,6 +266,49 @@ static void do_opened_again(struct cr_child *c)
 	CR_CHECK(c, !close(rw) && read(p[0], &byte, 1) == 0);
 }
 
+/* Pages of a file, in the middle of one, and of the process itself: their contents. */
+static void do_spliced(struct cr_child *c)
+{
+	int file = open("data", O_RDWR | O_CREAT, 0600), p[2];
+	static unsigned char own[100];
+	struct iovec iov = { own, sizeof(own) };
+	loff_t from = 5000;
+	size_t i;
+
+	CR_CHECK(c, file >= 0 && fill(c, file, 0, 30000) == 30000 && !pipe2(p, O_NONBLOCK));
+	CR_CHECK(c, splice(file, &from, p[1], NULL, 9000, 0) == 9000);
+	for (i = 0; i < sizeof(own); i++)
+		own[i] = pattern(14000 + i);
+	CR_CHECK(c, vmsplice(p[1], &iov, 1, 0) == sizeof(own));
+	CR_CHECK(c, fill(c, p[1], 14100, 50) == 50);
+	cr_ready(c);
+	CR_CHECK(c, drain(c, p[0], 5000, ~0UL) == 9150);
+}
+
+/* A socket has more than a page in one piece, which splice() puts there as it is. */
+static bool splice_large(int p[2])
+{
+	static const char data[65536];
+	bool done;
+	int fd[2];
+
+	if (pipe(p) || socketpair(AF_UNIX, SOCK_STREAM, 0, fd))
+		return false;
+	done = write(fd[0], data, sizeof(data)) == sizeof(data) &&
+	       splice(fd[1], NULL, p[1], NULL, sizeof(data), 0) == sizeof(data);
+	close(fd[0]);
+	close(fd[1]);
+	return done;
+}
+
+static void do_spliced_large(struct cr_child *c)
+{
+	int p[2];
+
+	CR_CHECK(c, splice_large(p));
+	cr_ready(c);
+}
+
 TEST(both_ends) { cr_both_ways(_metadata, do_both_ends, 0); }
 TEST(empty) { cr_both_ways(_metadata, do_empty, 0); }
 TEST(full) { cr_both_ways(_metadata, do_full, 0); }
@@ -276,5 +321,11 @@ TEST(blocked_reader) { cr_both_ways(_metadata, do_blocked_reader, 0); }
 TEST(blocked_writer) { cr_both_ways(_metadata, do_blocked_writer, 0); }
 TEST(shared_end) { cr_both_ways(_metadata, do_shared_end, 0); }
 TEST(opened_again) { cr_both_ways(_metadata, do_opened_again, 0); }
+TEST(spliced) { cr_both_ways(_metadata, do_spliced, 0); }
+
+TEST(spliced_large)
+{
+	cr_refused(_metadata, do_spliced_large, EOPNOTSUPP, "pipe with a buffer of ");
+}
 
 TEST_HARNESS_MAIN
