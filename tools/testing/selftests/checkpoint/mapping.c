@@ -3,10 +3,12 @@
  * Mapped files: private ones with and without changes, shared ones, what may be
  * done with them later; and files that cannot be mapped again.
  */
+#include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <linux/prctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "fill_help.h"
 
@@ -316,6 +318,56 @@ static void use_io_uring(struct cr_child *c)
 TEST(refused_io_uring)
 {
 	cr_refused(_metadata, use_io_uring, EOPNOTSUPP, "io_uring");
+}
+
+/* The first page that firmware has its tables in. */
+static void use_device(struct cr_child *c)
+{
+	int fd = open("/dev/mem", O_RDONLY);
+	char *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0xf0000);
+
+	CR_CHECK(c, p != MAP_FAILED);
+	close(fd);
+	cr_ready(c);
+}
+
+TEST(refused_device)
+{
+	if (access("/dev/mem", R_OK))
+		SKIP(return, "no /dev/mem");
+	cr_refused(_metadata, use_device, EOPNOTSUPP, "mapped device");
+}
+
+/* The ring of a packet socket, which lives on in its mapping. */
+static bool map_socket(void)
+{
+	struct tpacket_req req = {
+		.tp_block_size = PAGE, .tp_block_nr = 1,
+		.tp_frame_size = PAGE, .tp_frame_nr = 1,
+	};
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	bool mapped;
+
+	mapped = !setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) &&
+		 mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) != MAP_FAILED;
+	close(fd);
+	return mapped;
+}
+
+static void use_socket(struct cr_child *c)
+{
+	CR_CHECK(c, map_socket());
+	cr_ready(c);
+}
+
+TEST(refused_socket)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (fd < 0)
+		SKIP(return, "no packet sockets");
+	close(fd);
+	cr_refused(_metadata, use_socket, EOPNOTSUPP, "mapped socket");
 }
 
 TEST_HARNESS_MAIN

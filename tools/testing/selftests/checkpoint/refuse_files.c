@@ -2,12 +2,18 @@
 /* Checkpoint/restart: open files that are refused, each by its name. */
 #include "cr_selftest.h"
 
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+
+#ifndef __NR_memfd_secret
+#define __NR_memfd_secret 447
+#endif
 
 static int new_file(struct cr_child *c)
 {
@@ -33,6 +39,36 @@ static void do_o_tmpfile(struct cr_child *c)
 static void do_memfd(struct cr_child *c)
 {
 	CR_CHECK(c, memfd_create("test", 0) >= 0);
+	cr_ready(c);
+}
+
+static int secret_memory(void)
+{
+	return syscall(__NR_memfd_secret, 0);
+}
+
+static void do_secret_memory(struct cr_child *c)
+{
+	CR_CHECK(c, secret_memory() >= 0);
+	cr_ready(c);
+}
+
+static void do_secret_mapping(struct cr_child *c)
+{
+	int fd = secret_memory();
+	char *p;
+
+	CR_CHECK(c, fd >= 0 && !ftruncate(fd, 4096));
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CR_CHECK(c, p != MAP_FAILED && !close(fd));
+	p[0] = 1;
+	cr_ready(c);
+	CR_CHECK(c, p[0] == 1);
+}
+
+static void do_block_device(struct cr_child *c)
+{
+	CR_CHECK(c, open("/dev/loop0", O_RDONLY) >= 0);
 	cr_ready(c);
 }
 
@@ -72,6 +108,29 @@ static void do_pidfd(struct cr_child *c)
 static void do_proc_file(struct cr_child *c)
 {
 	CR_CHECK(c, open("/proc/self/status", O_RDONLY) >= 0);
+	cr_ready(c);
+}
+
+/* File systems that make their contents up, and where they are most often. */
+static const struct kernel_fs {
+	const char *path;
+	unsigned long magic;
+	const char *reason;
+} kernel_fs[] = {
+	{ "/sys", SYSFS_MAGIC, "file of sysfs" },
+	{ "/sys/fs/cgroup", CGROUP2_SUPER_MAGIC, "file of cgroup2" },
+	{ "/sys/kernel/debug", DEBUGFS_MAGIC, "file of debugfs" },
+	{ "/sys/kernel/tracing", TRACEFS_MAGIC, "file of tracefs" },
+	{ "/sys/kernel/security", SECURITYFS_MAGIC, "file of securityfs" },
+	{ "/dev/pts", DEVPTS_SUPER_MAGIC, "file of devpts" },
+	{ "/proc/sys/fs/binfmt_misc", BINFMTFS_MAGIC, "file of binfmt_misc" },
+};
+
+static const char *kernel_path;
+
+static void do_kernel_fs(struct cr_child *c)
+{
+	CR_CHECK(c, open(kernel_path, O_RDONLY | O_DIRECTORY) >= 0);
 	cr_ready(c);
 }
 
@@ -124,6 +183,15 @@ static void do_owner(struct cr_child *c)
 	cr_ready(c);
 }
 
+static void do_dnotify(struct cr_child *c)
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY);
+
+	CR_CHECK(c, fd >= 0 && !fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT));
+	signal(SIGIO, SIG_IGN);
+	cr_ready(c);
+}
+
 static void do_async(struct cr_child *c)
 {
 	int p[2];
@@ -173,8 +241,42 @@ TEST(posix_lock) { cr_refused(_metadata, do_posix_lock, EOPNOTSUPP, "POSIX file 
 TEST(ofd_lock) { cr_refused(_metadata, do_ofd_lock, EOPNOTSUPP, "open file description lock"); }
 TEST(lease) { cr_refused(_metadata, do_lease, EOPNOTSUPP, "lease"); }
 TEST(owner) { cr_refused(_metadata, do_owner, EOPNOTSUPP, "F_SETOWN"); }
+TEST(dnotify) { cr_refused(_metadata, do_dnotify, EOPNOTSUPP, "F_SETSIG"); }
 TEST(async) { cr_refused(_metadata, do_async, EOPNOTSUPP, "O_ASYNC"); }
 TEST(removed_cwd) { cr_refused(_metadata, do_removed_cwd, EOPNOTSUPP, "deleted"); }
+
+TEST(secret)
+{
+	int fd = secret_memory();
+
+	if (fd < 0)
+		SKIP(return, "no memfd_secret(): %s", strerror(errno));
+	close(fd);
+	cr_refused(_metadata, do_secret_memory, EOPNOTSUPP, "fd 3: secret memory");
+	cr_refused(_metadata, do_secret_mapping, EOPNOTSUPP, "memfd_secret()");
+}
+
+TEST(block_device)
+{
+	if (access("/dev/loop0", R_OK))
+		SKIP(return, "no /dev/loop0");
+	cr_refused(_metadata, do_block_device, EOPNOTSUPP, "fd 3: block device 7:0");
+}
+
+TEST(kernel_file_systems)
+{
+	struct statfs fs;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kernel_fs); i++) {
+		kernel_path = kernel_fs[i].path;
+		if (statfs(kernel_path, &fs) || (unsigned long)fs.f_type != kernel_fs[i].magic) {
+			TH_LOG("not mounted: %s", kernel_path);
+			continue;
+		}
+		cr_refused(_metadata, do_kernel_fs, EOPNOTSUPP, kernel_fs[i].reason);
+	}
+}
 
 TEST(pipe_outside)
 {

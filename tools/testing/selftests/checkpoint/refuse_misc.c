@@ -3,18 +3,30 @@
  * Refusals that have no program of their own: rarer kinds of descriptors, and
  * modes that a process can be in.
  */
+#include <asm/prctl.h>
 #include <linux/bpf.h>
+#include <linux/mempolicy.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <stddef.h>
 #include <sys/fanotify.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
 #include "cr_selftest.h"
 
+/* Of <linux/watch_queue.h>, which cannot be had together with <fcntl.h>. */
+#define O_NOTIFICATION_PIPE	O_EXCL
+/* Of the processor. */
+#define XFEATURE_XTILE_DATA	18
+
+#ifndef ARCH_ENABLE_TAGGED_ADDR
+#define ARCH_ENABLE_TAGGED_ADDR	0x4002
+#endif
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER	57
 #endif
@@ -206,6 +218,167 @@ static void do_breakpoint(struct cr_child *c)
 TEST(hardware_breakpoint)
 {
 	cr_refused(_metadata, do_breakpoint, EOPNOTSUPP, "hardware breakpoints");
+}
+
+/* ---- a vDSO that is not as the kernel makes it; partly unmapped: see memory.c ---- */
+
+static char *find_vdso(struct cr_child *c, size_t *size)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[512];
+
+	CR_CHECK(c, f);
+	do {
+		CR_CHECK(c, fgets(line, sizeof(line), f));
+	} while (!strstr(line, "[vdso]"));
+	fclose(f);
+	CR_CHECK(c, sscanf(line, "%lx-%lx", &start, &end) == 2);
+	*size = end - start;
+	return (char *)start;
+}
+
+/* As a debugger would that puts a breakpoint there. */
+static void do_changed_vdso(struct cr_child *c)
+{
+	size_t size;
+	char *p = find_vdso(c, &size);
+
+	CR_CHECK(c, !mprotect(p, size, PROT_READ | PROT_WRITE | PROT_EXEC));
+	cr_ready(c);
+}
+
+static void do_moved_vdso(struct cr_child *c)
+{
+	size_t size;
+	char *p = find_vdso(c, &size), *to;
+
+	to = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CR_CHECK(c, to != MAP_FAILED);
+	CR_CHECK(c, mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	cr_ready(c);
+}
+
+TEST(vdso)
+{
+	cr_refused(_metadata, do_changed_vdso, EOPNOTSUPP, "changed vDSO");
+	cr_refused(_metadata, do_moved_vdso, EOPNOTSUPP, "vDSO partly unmapped or moved");
+}
+
+/* ---- what few kernels and machines have ---- */
+
+static long core_scheduling(void)
+{
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD, 0);
+}
+
+struct clamp_attr {
+	__u32 size, policy;
+	__u64 flags;
+	__s32 nice;
+	__u32 priority;
+	__u64 runtime, deadline, period;
+	__u32 min, max;
+};
+
+static long utilization_clamp(void)
+{
+	struct clamp_attr attr = {
+		.size = sizeof(attr),
+		.flags = SCHED_FLAG_KEEP_ALL | SCHED_FLAG_UTIL_CLAMP_MIN,
+		.min = 100,
+	};
+
+	return syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
+static const unsigned long first_node = 1;
+
+static long memory_policy(void)
+{
+	return syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &first_node, 8);
+}
+
+static long mapping_policy(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return syscall(SYS_mbind, p, 4096, MPOL_INTERLEAVE, &first_node, 8, 0);
+}
+
+static long notification_pipe(void)
+{
+	int p[2];
+
+	return pipe2(p, O_NOTIFICATION_PIPE);
+}
+
+static long disabled_cpuid(void)
+{
+	return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
+}
+
+static long tagged_addresses(void)
+{
+	return syscall(SYS_arch_prctl, ARCH_ENABLE_TAGGED_ADDR, 6);
+}
+
+static long amx(void)
+{
+	return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA);
+}
+
+static const struct rarity {
+	const char *name;
+	long (*get)(void);	/* 0 if this kernel and machine have it */
+} rarities[] = {
+	{ "core scheduling", core_scheduling },
+	{ "utilization clamps", utilization_clamp },
+	{ "memory policy", memory_policy },
+	{ "NUMA policy", mapping_policy },
+	{ "notification pipe", notification_pipe },
+	{ "disabled CPUID", disabled_cpuid },
+	{ "tagged addresses", tagged_addresses },
+	{ "AMX", amx },
+};
+
+static const struct rarity *rarity;
+
+static void do_rarity(struct cr_child *c)
+{
+	CR_CHECK(c, !rarity->get());
+	cr_ready(c);
+	/* what it calls to end may need it */
+	if (rarity->get == disabled_cpuid)
+		syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
+}
+
+/* In a process of its own: what it has is not to be inherited by the next one. */
+static bool has_rarity(const struct rarity *r)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(!!r->get());
+	return waitpid(pid, &status, 0) == pid && !status;
+}
+
+TEST(rare)
+{
+	unsigned int i, seen = 0;
+
+	for (i = 0; i < ARRAY_SIZE(rarities); i++) {
+		rarity = &rarities[i];
+		if (!has_rarity(rarity)) {
+			TH_LOG("not possible here: %s", rarity->name);
+			continue;
+		}
+		cr_refused(_metadata, do_rarity, EOPNOTSUPP, rarity->name);
+		seen++;
+	}
+	if (!seen)
+		SKIP(return, "none of them is possible here");
 }
 
 /* Waits in a system call of the 32-bit kind, as a 64-bit program can. */

@@ -33,6 +33,8 @@ static const struct kind {
 } kinds[] = {
 	{ "UDP", AF_INET, SOCK_DGRAM, 0 },
 	{ "UDP", AF_INET6, SOCK_DGRAM, 0 },
+	{ "UDP-Lite", AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE },
+	{ "ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP },
 	{ "raw IPv4", AF_INET, SOCK_RAW, IPPROTO_ICMP },
 	{ "raw IPv6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6 },
 	{ "MPTCP", AF_INET, SOCK_STREAM, 262 },
@@ -61,6 +63,10 @@ TEST_F(refuse, kinds)
 	unsigned int i;
 	int fd;
 
+	/* of this network namespace: root may have ping sockets */
+	fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	EXPECT_TRUE(fd < 0 || write(fd, "0 0", 3) == 3);
+	close(fd);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		kind = &kinds[i];
 		fd = socket(kind->family, kind->type, kind->protocol);

@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <sys/io.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <termios.h>
@@ -130,6 +131,35 @@ static void do_seccomp(struct cr_child *c)
 TEST(seccomp)
 {
 	cr_refused(_metadata, do_seccomp, EOPNOTSUPP, "seccomp");
+}
+
+/* It may only read, write and end; it is told to go on by the end of a pipe. */
+static void do_strict(struct cr_child *c)
+{
+	struct point p;
+	int go[2];
+	pid_t pid;
+	char byte;
+
+	CR_CHECK(c, !pipe(go));
+	point_init(c, &p);
+	pid = must_fork(c);
+	if (!pid) {
+		close(go[1]);
+		close(p.fd[0]);
+		CR_CHECK(c, !prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
+		syscall(SYS_write, p.fd[1], "", 1);
+		syscall(SYS_exit, (int)syscall(SYS_read, go[0], &byte, 1));
+	}
+	point_wait(c, &p, 1);
+	cr_ready(c);
+	close(go[1]);
+	must_exit(c, pid, 0);
+}
+
+TEST(seccomp_strict)
+{
+	cr_refused(_metadata, do_strict, EOPNOTSUPP, "seccomp");
 }
 
 static void use_landlock(struct cr_child *c)
@@ -356,34 +386,39 @@ TEST(main_thread_that_ended)
 
 /* ---- namespaces, sessions ---- */
 
-static void new_uts(struct cr_child *c)
+static const struct namespace {
+	int flag;
+	const char *name;
+} namespaces[] = {
+	{ CLONE_NEWUTS, "UTS namespace" },
+	{ CLONE_NEWNS, "mount namespace" },
+	{ CLONE_NEWIPC, "IPC namespace" },
+	{ CLONE_NEWNET, "network namespace" },
+	{ CLONE_NEWCGROUP, "cgroup namespace" },
+	{ CLONE_NEWTIME, "time namespace" },
+	{ CLONE_NEWUSER, "user namespace" },
+};
+
+static int new_namespace;
+
+static void enter_namespace(struct cr_child *c)
 {
-	CR_CHECK(c, !unshare(CLONE_NEWUTS));
+	CR_CHECK(c, !unshare(new_namespace));
 }
 
-static void do_new_uts(struct cr_child *c)
+static void do_namespace(struct cr_child *c)
 {
-	in_child(c, new_uts);
+	in_child(c, enter_namespace);
 }
 
-TEST(uts_namespace)
+TEST(namespace_of_its_own)
 {
-	cr_refused(_metadata, do_new_uts, EOPNOTSUPP, "UTS namespace");
-}
+	unsigned int i;
 
-static void new_mount(struct cr_child *c)
-{
-	CR_CHECK(c, !unshare(CLONE_NEWNS));
-}
-
-static void do_new_mount(struct cr_child *c)
-{
-	in_child(c, new_mount);
-}
-
-TEST(mount_namespace)
-{
-	cr_refused(_metadata, do_new_mount, EOPNOTSUPP, "mount namespace");
+	for (i = 0; i < ARRAY_SIZE(namespaces); i++) {
+		new_namespace = namespaces[i].flag;
+		cr_refused(_metadata, do_namespace, EOPNOTSUPP, namespaces[i].name);
+	}
 }
 
 static void new_pid(struct cr_child *c)
@@ -420,21 +455,6 @@ TEST(nested_pid_namespace)
 	cr_refused(_metadata, do_nested_pid, EOPNOTSUPP, "PID namespace");
 }
 
-static void new_user(struct cr_child *c)
-{
-	CR_CHECK(c, !unshare(CLONE_NEWUSER));
-}
-
-static void do_new_user(struct cr_child *c)
-{
-	in_child(c, new_user);
-}
-
-TEST(user_namespace)
-{
-	cr_refused(_metadata, do_new_user, EOPNOTSUPP, "user namespace");
-}
-
 static void do_terminal(struct cr_child *c)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
@@ -452,8 +472,18 @@ TEST(controlling_terminal)
 	cr_refused(_metadata, do_terminal, EOPNOTSUPP, "controlling terminal");
 }
 
-/* A session whose leader has ended, within the tree. */
-static void do_orphans(struct cr_child *c)
+static int own_group(void)
+{
+	return setpgid(0, 0);
+}
+
+static int own_session(void)
+{
+	return setsid() > 0 ? 0 : -1;
+}
+
+/* What @make makes has lost its leader, but not its member, within the tree. */
+static void orphans(struct cr_child *c, int (*make)(void))
 {
 	struct point p;
 	pid_t pid;
@@ -462,9 +492,9 @@ static void do_orphans(struct cr_child *c)
 	point_init(c, &p);
 	pid = must_fork(c);
 	if (!pid) {
-		pid_t leader = setsid();
+		pid_t leader = getpid();
 
-		CR_CHECK(c, leader > 0);
+		CR_CHECK(c, !make());
 		if (!must_fork(c)) {
 			while (getppid() == leader)
 				cr_sleep_ms(1);
@@ -480,9 +510,24 @@ static void do_orphans(struct cr_child *c)
 	CR_CHECK(c, waitpid(-1, NULL, 0) > 0);
 }
 
+static void do_session(struct cr_child *c)
+{
+	orphans(c, own_session);
+}
+
+static void do_group(struct cr_child *c)
+{
+	orphans(c, own_group);
+}
+
 TEST(session_without_its_leader)
 {
-	cr_refused(_metadata, do_orphans, EOPNOTSUPP, "has no leader");
+	cr_refused(_metadata, do_session, EOPNOTSUPP, "): session ");
+}
+
+TEST(group_without_its_leader)
+{
+	cr_refused(_metadata, do_group, EOPNOTSUPP, "): process group ");
 }
 
 /* ---- System V, futexes, scheduling ---- */
@@ -597,6 +642,25 @@ TEST(ldt)
 	cr_refused(_metadata, do_ldt, EOPNOTSUPP, "LDT");
 }
 
+/* A 64-bit program gets to it as well; what it points to has 32 bits. */
+static void do_tls(struct cr_child *c)
+{
+	struct user_desc *desc = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long ret = 243;	/* set_thread_area() */
+
+	CR_CHECK(c, desc != MAP_FAILED);
+	*desc = (struct user_desc){ .entry_number = -1, .limit = 0xfff, .seg_32bit = 1 };
+	asm volatile("int $0x80" : "+a" (ret) : "b" (desc) : "memory", "r8", "r9", "r10", "r11");
+	CR_CHECK(c, !ret);
+	cr_ready(c);
+}
+
+TEST(tls_segments)
+{
+	cr_refused(_metadata, do_tls, EOPNOTSUPP, "TLS segments");
+}
+
 static void do_ioperm(struct cr_child *c)
 {
 	CR_CHECK(c, !ioperm(0x80, 1, 1));
@@ -606,6 +670,17 @@ static void do_ioperm(struct cr_child *c)
 TEST(io_ports)
 {
 	cr_refused(_metadata, do_ioperm, EOPNOTSUPP, "I/O port");
+}
+
+static void do_iopl(struct cr_child *c)
+{
+	CR_CHECK(c, !iopl(3));
+	cr_ready(c);
+}
+
+TEST(all_io_ports)
+{
+	cr_refused(_metadata, do_iopl, EOPNOTSUPP, "I/O port");
 }
 
 static void do_no_tsc(struct cr_child *c)
