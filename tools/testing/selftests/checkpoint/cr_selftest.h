@@ -445,6 +445,18 @@ static inline long cr_save(struct __test_metadata *_metadata, struct cr_child *c
 	return ret;
 }
 
+/* Writes what is kept, and stays so with CHECKPOINT_KEEP, to the image file. */
+static inline void cr_save_kept(struct __test_metadata *_metadata, struct cr_child *c,
+				long crid, unsigned long flags)
+{
+	int fd = cr_open_image(_metadata, c);
+
+	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | flags)) {
+		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
+	}
+	close(fd);
+}
+
 /* Restarts, with the workload told to wait again. */
 static inline void cr_load_from(struct __test_metadata *_metadata, struct cr_child *c,
 				long crid, int fd, unsigned long flags)
@@ -469,6 +481,23 @@ static inline void cr_load(struct __test_metadata *_metadata, struct cr_child *c
 
 	ASSERT_LE(0, fd);
 	cr_load_from(_metadata, c, 0, fd, flags);
+	close(fd);
+}
+
+/* restart() must refuse the image file, and say why. */
+static inline void cr_load_refused(struct __test_metadata *_metadata, struct cr_child *c,
+				   int expected_errno, const char *reason_part)
+{
+	int fd = open(c->image, O_RDONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, sys_restart(0, fd, 0));
+	EXPECT_EQ(expected_errno, errno) {
+		TH_LOG("%s", strerror(errno));
+	}
+	EXPECT_NE(NULL, strstr(cr_reason(), reason_part)) {
+		TH_LOG("'%s' is not in the reason: %s", reason_part, cr_reason());
+	}
 	close(fd);
 }
 

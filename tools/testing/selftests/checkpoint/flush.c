@@ -277,8 +277,8 @@ TEST_F(fails, kill)
 
 TEST_F(fails, written_elsewhere)
 {
-	int crid, out;
 	long pages;
+	int crid;
 
 	must_fail(_metadata, variant->err, sys_checkpoint(self->c.pid, self->out, CHECKPOINT_KEEP));
 	crid = atoi(cr_report("crid"));
@@ -289,11 +289,7 @@ TEST_F(fails, written_elsewhere)
 	EXPECT_EQ(pages, cr_kept_pages(crid));
 	cr_finish(_metadata, &self->c, "original");
 
-	out = cr_open_image(_metadata, &self->c);
-	EXPECT_EQ(crid, sys_checkpoint(crid, out, CHECKPOINT_WRITE)) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
-	close(out);
+	cr_save_kept(_metadata, &self->c, crid, 0);
 	EXPECT_EQ(-1, cr_kept_pages(crid));
 	cr_load(_metadata, &self->c, 0);
 	cr_finish(_metadata, &self->c, "copy");
@@ -321,7 +317,7 @@ TEST(sigpipe)
 /* Who made it was killed while writing it; somebody else goes on. */
 TEST(caller_is_killed)
 {
-	int crid, fd[2], out;
+	int crid, fd[2];
 	struct cr_child c;
 	pid_t caller;
 
@@ -336,11 +332,7 @@ TEST(caller_is_killed)
 	close(fd[0]);
 	close(fd[1]);
 
-	out = cr_open_image(_metadata, &c);
-	EXPECT_EQ(crid, sys_checkpoint(crid, out, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
-	close(out);
+	cr_save_kept(_metadata, &c, crid, CHECKPOINT_KEEP);
 	cr_finish_kept(_metadata, &c, crid);
 	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
 	cr_end(_metadata, &c);

@@ -110,11 +110,7 @@ TEST(written_later)
 	crid = keep(_metadata, &c, -1);
 	/* It is the state of then, not of now. */
 	cr_finish(_metadata, &c, "original");
-	fd = cr_open_image(_metadata, &c);
-	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
-		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
-	}
-	close(fd);
+	cr_save_kept(_metadata, &c, crid, CHECKPOINT_KEEP);
 	cr_load(_metadata, &c, 0);
 	cr_finish(_metadata, &c, "copy");
 
@@ -146,7 +142,7 @@ TEST(written_and_kept)
 
 TEST(writing_fails)
 {
-	int small = cr_small_disk(), fd;
+	int small = cr_small_disk();
 	struct cr_child c;
 	long crid;
 
@@ -158,11 +154,7 @@ TEST(writing_fails)
 	EXPECT_EQ(ENOSPC, errno);
 	EXPECT_STRNE("", cr_reason());
 	/* It can be written elsewhere. */
-	fd = cr_open_image(_metadata, &c);
-	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE)) {
-		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
-	}
-	close(fd);
+	cr_save_kept(_metadata, &c, crid, 0);
 	cr_finish(_metadata, &c, "original");
 	cr_load(_metadata, &c, 0);
 	cr_finish(_metadata, &c, "copy");

@@ -158,16 +158,6 @@ static void touch(const char *dir, const char *name)
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
-static void save_kept(struct __test_metadata *_metadata, struct cr_child *c, int crid)
-{
-	int fd = cr_open_image(_metadata, c);
-
-	EXPECT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP)) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
-	close(fd);
-}
-
 /*
  * What a kept checkpoint holds counts for the container; so a container that
  * changes its memory meanwhile may reach its limit and is killed, as any. The
@@ -200,7 +190,7 @@ TEST(container_out_of_memory)
 	snprintf(change, sizeof(change), "%s/change", c.dir);
 	ASSERT_EQ(0, unlink(change));
 	cr_load_from(_metadata, &c, crid, -1, 0);
-	save_kept(_metadata, &c, crid);
+	cr_save_kept(_metadata, &c, crid, CHECKPOINT_KEEP);
 	cr_finish(_metadata, &c, "copy from memory");
 	EXPECT_LE(MEMORY, charged(&container));
 	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));

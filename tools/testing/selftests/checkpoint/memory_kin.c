@@ -388,7 +388,6 @@ TEST(written_later)
 	unsigned long before;
 	struct cr_child c;
 	long crid;
-	int fd;
 
 	init(4, 0, 2, 0, 3, 1);
 	cr_begin(_metadata, &c, family);
@@ -396,12 +395,7 @@ TEST(written_later)
 	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
 	ASSERT_LT(0, crid);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
-	fd = open(c.image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(crid, sys_checkpoint(crid, fd, CHECKPOINT_WRITE)) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
-	close(fd);
+	cr_save_kept(_metadata, &c, crid, 0);
 	check_size(_metadata, &c);
 	cr_load(_metadata, &c, 0);
 	check_pss(_metadata, c.pid, before);

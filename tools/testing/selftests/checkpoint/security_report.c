@@ -128,19 +128,11 @@ TEST(reason_is_one_line)
 {
 	char path[128];
 	struct cr_child c;
-	int fd;
 
 	cr_begin_image(_metadata, &c, open_odd_name);
 	snprintf(path, sizeof(path), "%s/" ODD_NAME, c.dir);
 	ASSERT_EQ(0, unlink(path));
-	fd = open(c.image, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(-1, sys_restart(0, fd, 0));
-	EXPECT_EQ(ENOENT, errno);
-	EXPECT_NE(NULL, strstr(cr_reason(), "odd\\012result: 1\\011name")) {
-		TH_LOG("%s", cr_reason());
-	}
-	close(fd);
+	cr_load_refused(_metadata, &c, ENOENT, "odd\\012result: 1\\011name");
 	cr_end(_metadata, &c);
 }
 

@@ -443,14 +443,8 @@ TEST_F(listen, pending)
 	ASSERT_TRUE(sk_recv(early));
 	close(early);
 
-	fd = open(c.image, O_RDONLY | O_CLOEXEC);
-	ASSERT_EQ(-1, sys_restart(0, fd, 0));
-	ASSERT_EQ(ECONNRESET, errno) { TH_LOG("%s", cr_reason()); }
-	ASSERT_NE(NULL, strstr(cr_reason(), "TCP listening on 127.0.0.1:7001")) {
-		TH_LOG("%s", cr_reason());
-	}
-	ASSERT_NE(NULL, strstr(cr_reason(), "RESTART_CONN_RESET"));
-	close(fd);
+	cr_load_refused(_metadata, &c, ECONNRESET, "TCP listening on 127.0.0.1:7001");
+	EXPECT_NE(NULL, strstr(cr_reason(), "RESTART_CONN_RESET"));
 
 	cr_load(_metadata, &c, RESTART_CONN_RESET);
 	fd = sk_connect("127.0.0.1", PORT);
@@ -471,13 +465,7 @@ TEST_F(listen, port_in_use)
 	cr_begin_image(_metadata, &c, idle_server);
 	other = sk_listen("0.0.0.0", PORT, 1);
 	ASSERT_LE(0, other);
-	fd = open(c.image, O_RDONLY | O_CLOEXEC);
-	ASSERT_EQ(-1, sys_restart(0, fd, 0));
-	EXPECT_EQ(EADDRINUSE, errno);
-	EXPECT_NE(NULL, strstr(cr_reason(), "127.0.0.1:7001: address in use")) {
-		TH_LOG("%s", cr_reason());
-	}
-	close(fd);
+	cr_load_refused(_metadata, &c, EADDRINUSE, "127.0.0.1:7001: address in use");
 	close(other);
 
 	/* And now nobody has. */
