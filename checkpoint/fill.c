@@ -83,10 +83,12 @@ static const struct cr_img_vma *find_mapping(struct cr_ctx *ctx,
 /*
  * A mapping that an image has declared to own pages need not be one that can:
  * there are no pages behind the end of a file. That is the image's mistake and
- * no bad address of the caller.
+ * no bad address of the caller. But a process that is out of memory has none either.
  */
-int cr_fill_failed(struct cr_ctx *ctx, int err, u64 start)
+int cr_fill_failed(struct cr_ctx *ctx, struct mm_struct *mm, int err, u64 start)
 {
+	if (err == -EFAULT && check_stable_address_space(mm))
+		err = -ENOMEM;
 	if (err == -EFAULT)
 		return cr_fail(ctx, -EINVAL, "pages at 0x%llx, where there can be none", start);
 	return cr_fail(ctx, err, "no memory for pages at 0x%llx: error %d", start, -err);
@@ -278,7 +280,7 @@ static int fault_in(struct run *r, struct mm_struct *mm)
 					  r->pages + r->nr, NULL);
 		mmap_read_unlock(mm);
 		if (n <= 0)
-			return cr_fill_failed(r->ctx, n ?: -EFAULT, r->start);
+			return cr_fill_failed(r->ctx, mm, n ?: -EFAULT, r->start);
 		r->nr += n;
 	}
 	return 0;
@@ -395,7 +397,7 @@ static int map_fresh(struct run *r, struct mm_struct *mm)
 	}
 	mmap_read_unlock(mm);
 	if (err)
-		return cr_fill_failed(r->ctx, err, r->start);
+		return cr_fill_failed(r->ctx, mm, err, r->start);
 	return 0;
 }
 
@@ -423,7 +425,7 @@ static int map_huge(struct run *r, struct mm_struct *mm)
 	}
 	mmap_read_unlock(mm);
 	if (err)
-		return cr_fill_failed(r->ctx, err, r->start);
+		return cr_fill_failed(r->ctx, mm, err, r->start);
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 #include <linux/huge_mm.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -512,7 +513,8 @@ int cr_kin_share(struct cr_ctx *ctx, u32 id, const struct cr_img_pages_ref *ref)
 	mmap_write_unlock(s.dst_mm);
 	mmap_write_unlock(s.src_mm);
 	if (err)
-		return cr_fill_failed(ctx, err, ref->start);
+		return cr_fill_failed(ctx, check_stable_address_space(s.src_mm) ?
+				      s.src_mm : s.dst_mm, err, ref->start);
 	cond_resched();
 	return 0;
 }

@@ -45,8 +45,8 @@ int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
 int cr_fill_check_range(struct cr_ctx *ctx, const struct cr_rec *head, u64 start,
 			u32 nr_pages);
 
-/* Tells why there are no pages at @start: @err, from a fault or from memory. */
-int cr_fill_failed(struct cr_ctx *ctx, int err, u64 start);
+/* Tells why @mm has no pages at @start: @err, from a fault or from memory. */
+int cr_fill_failed(struct cr_ctx *ctx, struct mm_struct *mm, int err, u64 start);
 
 struct page *cr_get_user_page(struct mm_struct *mm, unsigned long addr,
 			      unsigned int flags);

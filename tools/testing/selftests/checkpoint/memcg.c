@@ -312,6 +312,69 @@ TEST(caller_out_of_memory)
 	cr_end(_metadata, &c);
 }
 
+/* ---- the restarted ---- */
+
+/* Whoever is out of memory: this is killed. */
+static void first_to_be_killed(struct cr_child *c)
+{
+	struct group self = { "/proc/self" };
+	unsigned char *m;
+
+	CR_CHECK(c, group_write(&self, "oom_score_adj", "1000"));
+	m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CR_CHECK(c, m != MAP_FAILED);
+	write_all(m, 1);
+	cr_ready(c);
+	CR_CHECK(c, all_written(m, 1));
+}
+
+/* restart() by a process that may have half of the memory: the errno. */
+static int restart_with_half(struct __test_metadata *_metadata, const struct group *g,
+			     struct cr_child *c)
+{
+	int fd, err, status;
+	pid_t caller;
+
+	caller = fork();
+	ASSERT_LE(0, caller);
+	if (!caller) {
+		fd = open(c->image, O_RDONLY | O_CLOEXEC);
+		if (!group_join(g) || !group_limit(g, charged(g) + MEMORY / 2))
+			_exit(99);
+		err = sys_restart(0, fd, 0) < 0 ? errno : 0;
+		TH_LOG("%s: %s", strerror(err), cr_reason());
+		_exit(!err || *cr_reason() ? err : 98);
+	}
+	ASSERT_EQ(caller, waitpid(caller, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* It is not the image's fault, and nothing is left; with more memory it is right. */
+TEST(restarted_out_of_memory)
+{
+	struct group g;
+	struct cr_child c;
+	int err;
+
+	if (!group_make(&g, "half"))
+		SKIP(return, "no memory controller, or not root");
+	cr_begin_image(_metadata, &c, first_to_be_killed);
+	err = restart_with_half(_metadata, &g, &c);
+	/* it depends on who is the first to notice */
+	EXPECT_TRUE(err == ENOMEM || err == EINTR) {
+		TH_LOG("errno %d", err);
+	}
+	EXPECT_LT(0, group_number(&g, "memory.events", "oom_kill "));
+	EXPECT_EQ(-1, kill(c.pid, 0));
+	EXPECT_TRUE(drains(&g)) {
+		TH_LOG("%ld bytes are still charged", charged(&g));
+	}
+	EXPECT_TRUE(group_remove(&g));
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
 /* ---- a PID namespace that ends with checkpoints in it ---- */
 
 /* They talk by SIGUSR1, which both have blocked: a pipe would be refused. */
