@@ -170,15 +170,19 @@ static clockid_t futex_clock(u32 flags)
 	return flags & FLAGS_CLOCKRT ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 }
 
-/* May the block be used, now or by the restart_syscall() that comes next? */
+/*
+ * May the block be used, now or by the restart_syscall() that comes next? The
+ * number of that is in its register already, and the task may have been in user
+ * mode for the moment before it calls it.
+ */
 static bool uses_block(struct task_struct *task)
 {
 	struct pt_regs *regs = task_pt_regs(task);
 
-	if (syscall_get_nr(task, regs) == -1)
-		return false;
-	return syscall_get_error(task, regs) == -ERESTART_RESTARTBLOCK ||
-	       syscall_get_return_value(task, regs) == __NR_restart_syscall;
+	if (syscall_get_return_value(task, regs) == __NR_restart_syscall)
+		return true;
+	return syscall_get_nr(task, regs) != -1 &&
+	       syscall_get_error(task, regs) == -ERESTART_RESTARTBLOCK;
 }
 
 static void fill_poll(struct cr_ctx *ctx, const struct restart_block *rb,

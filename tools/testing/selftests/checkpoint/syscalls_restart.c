@@ -105,6 +105,67 @@ TEST(nanosleep_without_remainder)
 	cr_both_ways(_metadata, do_nanosleep_raw, 0);
 }
 
+/* ---- the moment before restart_syscall() ---- */
+
+static struct {
+	int is_next;
+	int may_call;
+	long returned;
+} last_step;
+
+/*
+ * A sleep that is interrupted goes on by restart_syscall(): the kernel returns to
+ * user mode right in front of that. What it will do is remembered in the kernel,
+ * also for this handler.
+ */
+static void before_restart_syscall(int sig)
+{
+	long ret = SYS_restart_syscall;
+
+	STORE(last_step.is_next, 1);
+	asm volatile("1: cmpl $0, %[may_call]\n\t"
+		     "je 1b\n\t"
+		     "syscall"
+		     : "+a" (ret)
+		     : [may_call] "m" (last_step.may_call)
+		     : "rcx", "r11", "memory");
+	last_step.returned = ret;
+}
+
+static void *in_handled_sleep(void *arg)
+{
+	struct timespec ts = { TIMEOUT_MS / 1000, TIMEOUT_MS % 1000 * 1000000 };
+
+	begin();
+	CR_CHECK(g.c, clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR);
+	return NULL;
+}
+
+static void about_to_restart_syscall(struct cr_child *c)
+{
+	struct sigaction sa = { .sa_handler = before_restart_syscall };
+	pthread_t thread;
+
+	g.c = c;
+	CR_CHECK(c, !sigaction(SIGUSR1, &sa, NULL));
+	CR_CHECK(c, !pthread_create(&thread, NULL, in_handled_sleep, NULL));
+	while (!LOAD(g.tid))
+		cr_sleep_ms(1);
+	wait_in_syscall(c, g.tid, SYS_clock_nanosleep);
+	CR_CHECK(c, !pthread_kill(thread, SIGUSR1));
+	while (!LOAD(last_step.is_next))
+		cr_sleep_ms(1);
+	cr_ready(c);
+	STORE(last_step.may_call, 1);
+	CR_CHECK(c, !pthread_join(thread, NULL));
+	CR_CHECK(c, last_step.returned == 0);
+}
+
+TEST(restart_syscall_comes_next)
+{
+	cr_both_ways(_metadata, about_to_restart_syscall, 0);
+}
+
 static void *in_boottime_sleep(void *arg)
 {
 	struct timespec ts = { TIMEOUT_MS / 1000, TIMEOUT_MS % 1000 * 1000000 };
