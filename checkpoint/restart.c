@@ -150,8 +150,21 @@ static int task_main(void *arg)
 }
 
 /*
+ * All but SIGKILL. SIGSTOP, too: kernel_clone() and wait4() fail when a signal is
+ * pending, and would be right to if they could be called again.
+ */
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	*old = current->blocked;
+	siginitsetinv(&all, sigmask(SIGKILL));
+	__set_current_blocked(&all);
+}
+
+/*
  * Create @t, a process or a thread of current. The signals that the creator
- * may have are not for kernel_clone() to see, it would fail.
+ * may have are blocked.
  */
 static int spawn(struct cr_task *t)
 {
@@ -183,6 +196,10 @@ static int spawn(struct cr_task *t)
 	if (atomic_dec_and_test(&ctx->nr_alive))
 		wake_up(&ctx->wait);
 	cr_ctx_put(ctx);
+	/* killed; or the process, or its cgroup, is about to be stopped as a whole */
+	if (pid == -ERESTARTNOINTR)
+		return cr_fail(ctx, -EINTR, "pid %d: interrupted before it could be created",
+			       t->tid);
 	if (pid == -EEXIST)
 		return cr_fail(ctx, pid, "pid %d: is in use", t->tid);
 	if (pid == -EPERM)
@@ -199,12 +216,11 @@ static int spawn(struct cr_task *t)
 /* Reap the children of current, all of which are dying. */
 static void reap(pid_t pid)
 {
-	sigset_t all, old = current->blocked;
 	bool notified = false;
+	sigset_t old;
 	int ret;
 
-	sigfillset(&all);
-	set_current_blocked(&all);
+	block_signals(&old);
 	do {
 		if (test_thread_flag(TIF_NOTIFY_SIGNAL)) {
 			clear_notify_signal();
@@ -213,7 +229,7 @@ static void reap(pid_t pid)
 		ret = kernel_wait4(pid, NULL, __WALL, NULL);
 	} while (ret > 0 ? pid == -1 : (ret == -ERESTARTSYS &&
 					!fatal_signal_pending(current)));
-	set_current_blocked(&old);
+	__set_current_blocked(&old);
 	if (notified)
 		set_notify_signal(current);
 }
@@ -306,13 +322,12 @@ static void task_restore(struct callback_head *work)
 {
 	struct cr_task *t = container_of(work, struct cr_task, work);
 	struct cr_ctx *ctx = t->ctx;
-	sigset_t all;
+	sigset_t old;
 
 	t->task = get_task_struct(current);
 	cr_arch_task_begin();
 	/* until its own mask is put in place nothing is delivered */
-	sigfillset(&all);
-	set_current_blocked(&all);
+	block_signals(&old);
 	if (t->leader == t ? build_process(t) : run_stage(t, t->rec, CR_STAGE_CRED))
 		task_end(t, SIGKILL);
 	if (run_stage(t, t->rec, CR_STAGE_STATE) ||
@@ -501,13 +516,12 @@ static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
  */
 static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 {
-	sigset_t all, old = current->blocked;
 	pid_t pid = 0;
+	sigset_t old;
 	int err;
 
 	/* an image on a pipe cannot be read twice: no signal restarts this */
-	sigfillset(&all);
-	set_current_blocked(&all);
+	block_signals(&old);
 	err = restore_steps(ctx, in);
 	if (!err && ctx->rollback)
 		err = cr_rollback_commit(ctx);

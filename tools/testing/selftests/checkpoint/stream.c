@@ -147,6 +147,72 @@ TEST(unix_socket_in_small_pieces)
 	through(_metadata, SOCKET, 1021);
 }
 
+static bool send_bytes(int in, int out, long bytes)
+{
+	ssize_t n;
+
+	for (; bytes > 0; bytes -= n) {
+		n = sendfile(out, in, NULL, bytes);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* @pid goes on once it has stopped. */
+static bool let_go_on(pid_t pid)
+{
+	pid_t ppid, sid;
+	char state;
+	int n;
+
+	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
+		if (cr_stat(pid, &state, &ppid, &sid) && state == 'T')
+			return !kill(pid, SIGCONT);
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return false;
+}
+
+/* It stops when the tree is restored: what was read cannot be read again. */
+TEST(caller_is_stopped)
+{
+	int fd[2], in, status;
+	struct cr_child c;
+	struct stat st;
+	pid_t writer;
+	long ret;
+
+	cr_begin(_metadata, &c, remember);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	cr_finish(_metadata, &c, "original");
+	unlink(c.go);
+	ASSERT_EQ(0, stat(c.image, &st));
+	make_channel(_metadata, PIPE, fd);
+	writer = fork();
+	ASSERT_LE(0, writer);
+	if (!writer) {
+		close(fd[0]);
+		in = open(c.image, O_RDONLY | O_CLOEXEC);
+		/* it has to wait for the rest of the header when the signal comes */
+		_exit(in < 0 || !send_bytes(in, fd[1], 16) || kill(getppid(), SIGSTOP) ||
+		      !send_bytes(in, fd[1], st.st_size - 16) || !let_go_on(getppid()));
+	}
+	close(fd[1]);
+	ret = sys_restart(0, fd[0], 0);
+	EXPECT_EQ(c.pid, ret) {
+		TH_LOG("restart: %s: %s", strerror(errno), cr_reason());
+	}
+	close(fd[0]);
+	ASSERT_EQ(writer, waitpid(writer, &status, 0));
+	ASSERT_EQ(0, status);
+	if (ret > 0)
+		cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
 /* A descriptor's own position is where the image begins. */
 TEST(at_an_offset)
 {
