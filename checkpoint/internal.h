@@ -406,6 +406,8 @@ enum cr_hold {
  * struct cr_task - one thread of the tree, at checkpoint and at restart
  * @ctx: whose it is
  * @task: the thread; referenced
+ * @has_stack: checkpoint: its kernel stack, where the user registers are, is
+ *             referenced too; a stopped task may be killed while they are read
  * @tid: in the tree's PID namespace
  * @leader: of its thread group; points to itself in a leader
  * @parent: leader of the parent process; NULL in the root
@@ -431,6 +433,7 @@ enum cr_hold {
 struct cr_task {
 	struct cr_ctx *ctx;
 	struct task_struct *task;
+	bool has_stack;
 	pid_t tid;
 	struct cr_task *leader;
 	struct cr_task *parent;

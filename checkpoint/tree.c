@@ -15,6 +15,7 @@
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <linux/xarray.h>
@@ -39,6 +40,8 @@ static struct cr_task *task_alloc(struct cr_ctx *ctx)
 
 static void task_free(struct cr_task *t)
 {
+	if (t->has_stack)
+		put_task_stack(t->task);
 	if (t->task)
 		put_task_struct(t->task);
 	if (t->cred)
@@ -133,6 +136,7 @@ static bool task_add(struct cr_ctx *ctx, struct task_struct *task,
 	list_move_tail(&t->list, &ctx->tasks);
 	hlist_add_head(&t->node, task_bucket(ctx, task));
 	t->task = get_task_struct(task);
+	t->has_stack = try_get_task_stack(task);
 	t->tid = task_pid_nr_ns(task, ctx->pid_ns);
 	t->leader = leader ?: t;
 	t->parent = parent;
