@@ -213,7 +213,10 @@ static int spawn(struct cr_task *t)
 	return cr_fail(ctx, pid, "pid %d: cannot be created (error %d)", t->tid, -pid);
 }
 
-/* Reap the children of current, all of which are dying. */
+/*
+ * Reap the children of current, all of which are dying. Nobody else would know of
+ * them, so neither a kill nor a stop that is to come ends this.
+ */
 static void reap(pid_t pid)
 {
 	bool notified = false;
@@ -227,8 +230,10 @@ static void reap(pid_t pid)
 			notified = true;
 		}
 		ret = kernel_wait4(pid, NULL, __WALL, NULL);
-	} while (ret > 0 ? pid == -1 : (ret == -ERESTARTSYS &&
-					!fatal_signal_pending(current)));
+		/* does not sleep any more for a signal that cannot be blocked */
+		if (ret == -ERESTARTSYS)
+			schedule_timeout_uninterruptible(1);
+	} while (ret > 0 ? pid == -1 : ret == -ERESTARTSYS);
 	__set_current_blocked(&old);
 	if (notified)
 		set_notify_signal(current);

@@ -5,6 +5,7 @@
  * leave no process behind.
  */
 #include <limits.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -374,6 +375,81 @@ TEST(flipped)
 		ASSERT_EQ(1, pwrite(fd, &byte, 1, at[n]));
 	}
 	close(fd);
+	still_good(_metadata, &c);
+}
+
+static void remember_with_child(struct cr_child *c)
+{
+	pid_t child = fork();
+
+	CR_CHECK(c, child >= 0);
+	while (!child)
+		pause();
+	remember(c);
+	CR_CHECK(c, !kill(child, SIGKILL) && waitpid(child, NULL, 0) == child);
+}
+
+/* Kills the root as soon as everybody is there; returns whether it died. */
+static bool kill_root(struct cr_child *c, const struct cr_pids *pids)
+{
+	pid_t ppid, sid;
+	int n, i = 0;
+	char state;
+
+	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
+		while (i < pids->nr && !kill(pids->pid[i], 0))
+			i++;
+		if (i == pids->nr) {
+			kill(c->pid, SIGKILL);
+			if (!cr_stat(c->pid, &state, &ppid, &sid) || state == 'Z')
+				return true;
+		}
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return false;
+}
+
+/* While its memory is read; its child must go with it, and stay with nobody. */
+TEST(root_is_killed)
+{
+	static struct cr_pids pids;
+	int fd[2], in, status;
+	struct cr_child c;
+	struct stat st;
+	pid_t writer;
+
+	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
+	cr_begin(_metadata, &c, remember_with_child);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	cr_tree_pids(c.pid, &pids);
+	ASSERT_EQ(2, pids.nr);
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	ASSERT_EQ(0, stat(c.image, &st));
+	make_channel(_metadata, PIPE, fd);
+	writer = fork();
+	ASSERT_LE(0, writer);
+	if (!writer) {
+		close(fd[0]);
+		in = open(c.image, O_RDONLY | O_CLOEXEC);
+		/* without the trailer nobody is released */
+		_exit(in < 0 || !send_bytes(in, fd[1], st.st_size - 16) ||
+		      !kill_root(&c, &pids));
+	}
+	close(fd[1]);
+	ASSERT_EQ(-1, sys_restart(0, fd[0], 0));
+	EXPECT_EQ(EINTR, errno) {
+		TH_LOG("%s", cr_reason());
+	}
+	close(fd[0]);
+	ASSERT_EQ(writer, waitpid(writer, &status, 0));
+	ASSERT_EQ(0, status);
+	EXPECT_EQ(0, nr_children(&c)) {
+		TH_LOG("a child was left");
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 	still_good(_metadata, &c);
 }
 
