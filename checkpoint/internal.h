@@ -862,6 +862,16 @@ int cr_in_check(struct cr_ctx *ctx, struct file *file);
 int cr_in_bytes(struct cr_ctx *ctx, struct cr_in *in, void *buf, size_t len);
 int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter);
 
+/* fail_io.c */
+#ifdef CONFIG_CHECKPOINT_FAIL_IO
+int cr_fail_io(void);
+#else
+static inline int cr_fail_io(void)
+{
+	return 0;
+}
+#endif
+
 /*
  * Caller of restart(): @pg was read and checked; reads its pages from @in
  * straight into address space or shared memory object @id, checks their hash.

@@ -11,7 +11,6 @@
  * Locks: the system call holds f_pos_lock where the file has a position.
  */
 #include <linux/bvec.h>
-#include <linux/error-injection.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/net.h>
@@ -74,17 +73,14 @@ static bool has_position(struct file *file)
 	return !(file->f_mode & FMODE_STREAM);
 }
 
-/*
- * Every byte of an image goes through here. A function of its own, so that tests
- * can let it fail: nothing has moved then.
- */
-static noinline ssize_t cr_transfer(struct file *file, struct iov_iter *iter,
-				    ssize_t (*io)(struct file *, struct kiocb *,
-						  struct iov_iter *))
+static ssize_t transfer(struct file *file, struct iov_iter *iter,
+			ssize_t (*io)(struct file *, struct kiocb *, struct iov_iter *))
 {
 	struct kiocb iocb;
-	ssize_t n;
+	ssize_t n = cr_fail_io();
 
+	if (n)
+		return n;
 	init_sync_kiocb(&iocb, file);
 	iocb.ki_flags &= ~IOCB_DIRECT;
 	iocb.ki_pos = has_position(file) ? file->f_pos : 0;
@@ -93,7 +89,6 @@ static noinline ssize_t cr_transfer(struct file *file, struct iov_iter *iter,
 		file->f_pos = iocb.ki_pos;
 	return n;
 }
-ALLOW_ERROR_INJECTION(cr_transfer, ERRNO);
 
 static bool is_stream(struct file *file, bool out)
 {
@@ -171,7 +166,7 @@ int cr_out_iter(struct cr_out *out, struct iov_iter *iter)
 	while (iov_iter_count(iter)) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		n = cr_transfer(out->file, iter, vfs_iocb_iter_write);
+		n = transfer(out->file, iter, vfs_iocb_iter_write);
 		if (n > 0) {
 			out->bytes += n;
 			cr_report_bytes(out->bytes);
@@ -218,7 +213,7 @@ int cr_in_iter(struct cr_ctx *ctx, struct cr_in *in, struct iov_iter *iter)
 	while (iov_iter_count(iter)) {
 		if (fatal_signal_pending(current))
 			return cr_fail(ctx, -EINTR, "interrupted");
-		n = cr_transfer(in->file, iter, vfs_iocb_iter_read);
+		n = transfer(in->file, iter, vfs_iocb_iter_read);
 		if (n > 0) {
 			in->bytes += n;
 			cr_report_bytes(in->bytes);

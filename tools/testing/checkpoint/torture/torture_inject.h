@@ -9,9 +9,8 @@
  * their count, that nobody can set, is a multiple of n. So the count is brought
  * there first; the n-th check after that is the one that fails.
  *
- * A function that is marked with ALLOW_ERROR_INJECTION() is let fail by a probe,
- * in which fail-nth and task-filter mean nothing. Each call of it takes one from
- * "space", whoever it is by, and the one that finds nothing left there fails.
+ * Transfers of an image have an attribute of their own, which fail-nth does not
+ * count: each takes 1 from "space", and the one that finds no more there fails.
  */
 #ifndef _TORTURE_INJECT_H
 #define _TORTURE_INJECT_H
@@ -189,49 +188,38 @@ static inline bool inject_disarm(enum inject_method method)
 	return hit;
 }
 
-/* ---- functions ---- */
+/* ---- transfers ---- */
 
+#define INJECT_IO	"fail_checkpoint_io"
 #define INJECT_NEVER	1000000
 
-/* False if the kernel cannot let @function fail. */
-static inline bool inject_function_init(const char *function)
+/* False if the kernel cannot let transfers fail. */
+static inline bool inject_io_init(void)
 {
-	if (access(INJECT_DIR "fail_function/inject", W_OK))
+	if (access(INJECT_DIR INJECT_IO, F_OK))
 		return false;
-	inject_set("fail_function", "times", 0);
-	inject_set("fail_function", "verbose", 0);
-	inject_set("fail_function", "interval", 1);
-	inject_set("fail_function", "probability", 100);
-	inject_flag("fail_function", "task-filter", false);
-	return torture_write(INJECT_DIR "fail_function/inject", function) || errno == EBUSY;
+	inject_set(INJECT_IO, "times", 0);
+	inject_set(INJECT_IO, "verbose", 0);
+	inject_set(INJECT_IO, "interval", 1);
+	return true;
 }
 
-static inline void inject_function_end(const char *function)
+/* The @n-th transfer from here on fails with @err. */
+static inline void inject_io_arm(unsigned int n, int err)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "!%s", function);
-	torture_write(INJECT_DIR "fail_function/inject", text);
+	inject_set(INJECT_IO, "errno", err);
+	inject_set(INJECT_IO, "space", n);
+	inject_set(INJECT_IO, "times", 1);
+	inject_set(INJECT_IO, "probability", 100);
 }
 
-/* The @n-th call of @function from here on returns -@err and does nothing. */
-static inline void inject_function_arm(const char *function, unsigned int n, int err)
+/* Returns whether it failed; to @seen, how many there were up to then. */
+static inline bool inject_io_disarm(unsigned int n, unsigned int *seen)
 {
-	char attr[64];
+	bool hit = !inject_get(INJECT_IO, "times");
 
-	snprintf(attr, sizeof(attr), "fail_function/%s", function);
-	inject_set(attr, "retval", -(long)err);
-	inject_set("fail_function", "space", n);
-	inject_set("fail_function", "times", 1);
-}
-
-/* Returns whether it failed; to @seen, how often it was called up to then. */
-static inline bool inject_function_disarm(unsigned int n, unsigned int *seen)
-{
-	bool hit = !inject_get("fail_function", "times");
-
-	inject_set("fail_function", "times", 0);
-	*seen = hit ? n : n - inject_get("fail_function", "space");
+	inject_set(INJECT_IO, "probability", 0);
+	*seen = hit ? n : n - inject_get(INJECT_IO, "space");
 	return hit;
 }
 

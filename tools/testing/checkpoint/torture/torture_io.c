@@ -3,7 +3,7 @@
  * Writing and reading of the image fails at any place: before, in and after
  * every record.
  *
- * Where the kernel can let functions fail, every single transfer of bytes from or
+ * Where the kernel can let them fail, every single transfer of bytes from or
  * to a file, a pipe or a socket has its turn: with an error of the device, or with
  * one after which it is to be tried again. How many there are is counted in a
  * call in which none fails. A series is the transfers of one kind of call to one
@@ -26,8 +26,6 @@
 #include "torture_order.h"
 
 #define QUANTUM		32	/* calls before a tree is made anew */
-/* What every byte of an image goes through; see checkpoint/io.c. */
-#define TRANSFER	"cr_transfer"
 
 enum op { OP_CHECKPOINT, OP_KILL, OP_WRITE, NR_WRITE_OPS, OP_RESTART = NR_WRITE_OPS, NR_OPS };
 enum sink { SINK_PIPE, SINK_SOCKET, SINK_LIMIT, NR_SINKS };
@@ -404,7 +402,7 @@ static bool check_tree(const char *what, enum op op, long ret)
 static bool one_transfer(struct series *s, unsigned int nr, unsigned int *seen)
 {
 	static const int errors[2][2] = { { EIO, ENOSPC }, { EINTR, EAGAIN } };
-	int error = errors[s->again][torture_below(2)], fd, err;
+	int error = errors[s->again][torture_choice(s - series, nr, 2)], fd, err;
 	char what[160];
 	bool hit, good;
 	long ret;
@@ -413,10 +411,10 @@ static bool one_transfer(struct series *s, unsigned int nr, unsigned int *seen)
 		 (int)(s - series), nr, s->order.total, op_name[s->op], source_name[s->end],
 		 error);
 	fd = open_whole(s->op, s->end);
-	inject_function_arm(TRANSFER, nr, error);
+	inject_io_arm(nr, error);
 	ret = call(s->op, fd);
 	err = ret < 0 ? errno : 0;
-	hit = inject_function_disarm(nr, seen);
+	hit = inject_io_disarm(nr, seen);
 	close_end(fd);
 	s->met += hit;
 	failed += ret < 0;
@@ -551,7 +549,7 @@ int main(int argc, char **argv)
 	torture_begin("torture_io", argc, argv, options);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	can_fail = inject_function_init(TRANSFER);
+	can_fail = inject_io_init();
 	if (!can_fail)
 		torture_say("this kernel cannot let a transfer fail: only short ones");
 	tree_init(&tree);
@@ -566,8 +564,6 @@ int main(int argc, char **argv)
 		one_round();
 		torture_counts_check(&before, 8, "after a round");
 	}
-	if (can_fail)
-		inject_function_end(TRANSFER);
 	figures();
 	return torture_end();
 }

@@ -47,4 +47,10 @@ static inline unsigned int torture_order_next(struct torture_order *o)
 	return o->nr[o->done++];
 }
 
+/* 0 .. @n - 1 for place @nr of series @series: with the same seed always the same. */
+static inline unsigned int torture_choice(unsigned long series, unsigned int nr, unsigned int n)
+{
+	return mix(mix(torture.seed + series) + nr) % n;
+}
+
 #endif /* _TORTURE_ORDER_H */
