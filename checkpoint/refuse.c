@@ -63,14 +63,24 @@ static const void *ns_of(const struct nsproxy *ns, unsigned int i)
 	return *(const void **)((const char *)ns + namespaces[i].offset);
 }
 
-/* The caller holds task_lock(), which keeps @ns. */
-static const char *other_ns(struct cr_ctx *ctx, const struct nsproxy *ns)
+/* With a reference; NULL if the task has exited. */
+static struct nsproxy *get_namespaces(struct task_struct *task)
 {
-	const struct nsproxy *root = ctx->root->task->nsproxy;
+	struct nsproxy *ns;
+
+	task_lock(task);
+	ns = task->nsproxy;
+	if (ns)
+		get_nsproxy(ns);
+	task_unlock(task);
+	return ns;
+}
+
+static const char *other_ns(struct cr_ctx *ctx, const struct nsproxy *ns,
+			    const struct nsproxy *root)
+{
 	unsigned int i;
 
-	if (!ns || !root)
-		return "exited";
 	if (ns->pid_ns_for_children != ctx->pid_ns)
 		return "PID namespace for children";
 	if (ns->time_ns != ns->time_ns_for_children)
@@ -86,13 +96,21 @@ static const char *other_ns(struct cr_ctx *ctx, const struct nsproxy *ns)
 static int refuse_namespaces(struct cr_ctx *ctx, struct cr_task *t)
 {
 	struct task_struct *task = t->task;
-	const char *what;
+	struct nsproxy *ns = get_namespaces(task), *root = get_namespaces(ctx->root->task);
+	struct pid_namespace *pid_ns = task_active_pid_ns(task);
+	bool gone = !ns || !root || !pid_ns;
+	const char *what = gone ? NULL : other_ns(ctx, ns, root);
 
-	if (task_active_pid_ns(task) != ctx->pid_ns)
+	if (ns)
+		put_nsproxy(ns);
+	if (root)
+		put_nsproxy(root);
+	/* one that was stopped, not parked */
+	if (gone)
+		return cr_fail(ctx, -ESRCH, "pid %d (%s): was killed meanwhile", t->tid,
+			       task->comm);
+	if (pid_ns != ctx->pid_ns)
 		return refuse(ctx, t, "nested PID namespace");
-	task_lock(task);
-	what = other_ns(ctx, task->nsproxy);
-	task_unlock(task);
 	if (what)
 		return cr_fail(ctx, -EOPNOTSUPP,
 			       "pid %d (%s): %s differs from that of the tree's root: not supported",
