@@ -21,6 +21,22 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/checkpoint.h>
 
+/*
+ * What a killed task gets from the functions it calls. The system call itself
+ * cannot be made again: an image that was read cannot be read twice.
+ */
+static int without_restart(int err)
+{
+	switch (err) {
+	case -ERESTARTSYS:
+	case -ERESTARTNOINTR:
+	case -ERESTARTNOHAND:
+	case -ERESTART_RESTARTBLOCK:
+		return -EINTR;
+	}
+	return err;
+}
+
 /**
  * cr_fail() - tell why a checkpoint or restart fails
  * @ctx: which
@@ -30,13 +46,14 @@
  * The first call wins. During a restart everybody who waits is woken up.
  *
  * Context: Any but hard interrupt.
- * Return: @err.
+ * Return: @err; -EINTR if it asks for the system call to be made again.
  */
 int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...)
 {
 	va_list args;
 	bool first;
 
+	err = without_restart(err);
 	spin_lock(&ctx->lock);
 	first = !ctx->err && !ctx->switched;
 	if (first) {

@@ -107,6 +107,9 @@ int cr_shmem_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec 
 	if (img->flags & CR_IMG_VMA_NORESERVE)
 		flags = VM_NORESERVE;
 	file = shmem_kernel_file_setup(SHMEM_NAME, img->size, flags);
+	/* shmem says ENOSPC, as if it were a disk, when there is no memory for the inode */
+	if (file == ERR_PTR(-ENOSPC))
+		file = ERR_PTR(-ENOMEM);
 	if (IS_ERR(file))
 		return cr_fail(ctx, PTR_ERR(file),
 			       "pid %d: no shared memory of %llu bytes",
