@@ -251,10 +251,14 @@ static pid_t nest_start(void (*work)(void))
 	return pid;
 }
 
+/* CHECKPOINT_KILL may have done it, or it has ended by itself, as all shall. */
 static void nest_kill(pid_t pid)
 {
+	siginfo_t info;
+
 	MUST(!kill(pid, SIGKILL));
-	reap(pid, SIGKILL);
+	MUST(!waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
+	reap(pid, info.si_code == CLD_EXITED && stopped() ? 0 : SIGKILL);
 }
 
 /* Through a file. The image may have been overwritten by a life in another time. */
@@ -265,8 +269,7 @@ static pid_t nest_image(pid_t child)
 
 	MUST(fd >= 0);
 	if (sys_checkpoint(child, fd, rnd(2) ? CHECKPOINT_KILL : 0) > 0) {
-		kill(child, SIGKILL);
-		reap(child, SIGKILL);
+		nest_kill(child);
 		MUST(!lseek(fd, 0, SEEK_SET));
 		ret = sys_restart(0, fd, 0);
 		child = 0;
