@@ -389,6 +389,9 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
 
 	err = frozen_phases(ctx, file);
 	settle(ctx);
+	/* a task that is still on its way to be parked may keep the context */
+	if (err)
+		cr_hbuf_free(&ctx->hb);
 	if (ctx->flags & CHECKPOINT_KEEP) {
 		if (err)
 			cr_store_drop(ctx);

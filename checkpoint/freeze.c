@@ -448,9 +448,14 @@ void cr_thaw(struct cr_ctx *ctx)
 	if (ctx->freeze_start_ns)
 		ctx->report.frozen_ns = ktime_get_ns() - ctx->freeze_start_ns;
 
-	/* whoever has not come yet need not come any more */
+	/*
+	 * Who is stopped need not come any more, which may be for long. Who has been
+	 * woken up and is on the way must: what the call that it leaves shall return
+	 * is put right there.
+	 */
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->queued && task_work_cancel(t->task, &t->work))
+		if (t->queued && READ_ONCE(t->hold) != CR_HOLD_NONE &&
+		    task_work_cancel(t->task, &t->work))
 			let_go(ctx);
 		t->queued = false;
 	}

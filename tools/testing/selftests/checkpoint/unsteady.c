@@ -95,4 +95,78 @@ TEST(stopped_and_continued)
 	cr_end(_metadata, &c);
 }
 
+/* ---- too late ---- */
+
+#define NR_WAITERS	40
+#define TIMEOUT		"/proc/sys/kernel/checkpoint_freeze_timeout_ms"
+
+/* A checkpoint that gives up has woken them up; they must not notice. */
+static void signal_waiters(struct cr_child *c)
+{
+	pid_t pid[NR_WAITERS];
+	siginfo_t info;
+	sigset_t set;
+	int i, status;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	CR_CHECK(c, !sigprocmask(SIG_BLOCK, &set, NULL));
+	for (i = 0; i < NR_WAITERS; i++) {
+		pid[i] = fork();
+		CR_CHECK(c, pid[i] >= 0);
+		if (!pid[i]) {
+			CR_CHECK(c, sigwaitinfo(&set, &info) == SIGUSR1);
+			_exit(0);
+		}
+	}
+	cr_ready(c);
+	for (i = 0; i < NR_WAITERS; i++) {
+		CR_CHECK(c, !kill(pid[i], SIGUSR1));
+		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i] && !status);
+	}
+}
+
+static bool set_timeout(const char *ms)
+{
+	int fd = open(TIMEOUT, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, ms, strlen(ms)) == (ssize_t)strlen(ms);
+
+	close(fd);
+	return ok;
+}
+
+FIXTURE(hurry) {
+	char before[32];
+};
+
+FIXTURE_SETUP(hurry)
+{
+	ASSERT_TRUE(cr_read_file(TIMEOUT, self->before, sizeof(self->before)));
+	ASSERT_TRUE(set_timeout("1"));
+}
+
+FIXTURE_TEARDOWN(hurry)
+{
+	EXPECT_TRUE(set_timeout(self->before));
+}
+
+TEST_F(hurry, given_up)
+{
+	struct cr_child c;
+	long crid;
+	int i;
+
+	cr_begin(_metadata, &c, signal_waiters);
+	for (i = 0; i < ROUNDS; i++) {
+		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		ASSERT_TRUE(crid > 0 || errno == EBUSY) {
+			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
+		}
+		if (crid > 0)
+			ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
 TEST_HARNESS_MAIN
