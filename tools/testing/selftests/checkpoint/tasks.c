@@ -153,6 +153,9 @@ static void two_zombies(struct cr_child *c)
 			pause();
 	kill(killed, SIGKILL);
 	wait_state(c, killed, 'Z');
+	/* a zombie can be seen just before it has told its parent */
+	while (LOAD(got_chld) < 2)
+		cr_sleep_ms(1);
 	seen = LOAD(got_chld);
 	CR_CHECK(c, seen == 2);
 	cr_ready(c);
