@@ -57,19 +57,30 @@ static void count_refusal(struct tree *t, const char *call, int err)
 	__atomic_store_n(&stats->lock, 0, __ATOMIC_RELEASE);
 }
 
-static long call_failed(struct tree *t, const char *call, int err)
+/* Is that nobody's fault? It is told, and the tree goes on as it is. */
+static bool is_refusal(const char *call, int err)
 {
-	char report[2048];
-
-	step(t, "%s=%s", call, strerrorname_np(err));
 	switch (err) {
 	case EOPNOTSUPP:
 	case EBUSY:
 	case EAGAIN:
 	case ESRCH:
+		return true;
+	case EEXIST:
+		/* who has lost its parent may live on for a while, outside of the tree */
+		return !strcmp(call, "rollback");
+	}
+	return false;
+}
+
+static long call_failed(struct tree *t, const char *call, int err)
+{
+	char report[2048];
+
+	step(t, "%s=%s", call, strerrorname_np(err));
+	if (is_refusal(call, err)) {
 		count_refusal(t, call, err);
-		break;
-	default:
+	} else {
 		read_text("/proc/thread-self/checkpoint", report, sizeof(report));
 		tell_wrong(t, "%s: %s; %s", call, strerror(err), report);
 	}

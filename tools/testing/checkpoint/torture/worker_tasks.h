@@ -36,14 +36,23 @@ static void send(pid_t pid, int sig, int value)
 	MUST(!sigqueue(pid, sig, v));
 }
 
+/*
+ * The root of the tree is stopped and continued now and then, which ends this
+ * call with EINTR (signal(7)). Nothing else may.
+ */
 static int receive(int sig, pid_t from)
 {
+	bool root = getppid() == 1;
 	siginfo_t info;
 	sigset_t set;
+	int ret;
 
 	sigemptyset(&set);
 	sigaddset(&set, sig);
-	MUST(sigwaitinfo(&set, &info) == sig);
+	do {
+		ret = sigwaitinfo(&set, &info);
+	} while (ret == -1 && errno == EINTR && root);
+	MUST(ret == sig);
 	same("sender of a signal", from, info.si_pid);
 	return info.si_value.sival_int;
 }
