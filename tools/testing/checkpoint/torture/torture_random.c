@@ -34,7 +34,7 @@ static const char *const stressors[][2] = {
 	{ "--memcpy", "5" }, { "--mlock", "20" }, { "--brk", "5000" }, { "--stack", "20" },
 	{ "--sigfd", "500" }, { "--timer", "500" }, { "--eventfd", "3000" },
 	{ "--pipeherd", "500" }, { "--sigsuspend", "500" }, { "--shm", "2" },
-	{ "--mmapfork", "2" }, { "--vm-splice", "500" },
+	{ "--vm-splice", "500" },
 };
 
 #define NR_STRESSORS	(sizeof(stressors) / sizeof(stressors[0]))
