@@ -5,6 +5,7 @@
  * leave no process behind.
  */
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -175,6 +176,21 @@ static bool let_go_on(pid_t pid)
 	return false;
 }
 
+/* Waits until nothing is left in the pipe. */
+static bool was_read(int fd)
+{
+	int n, left;
+
+	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
+		if (ioctl(fd, FIONREAD, &left))
+			return false;
+		if (!left)
+			return true;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	return false;
+}
+
 /* It stops when the tree is restored: what was read cannot be read again. */
 TEST(caller_is_stopped)
 {
@@ -198,7 +214,8 @@ TEST(caller_is_stopped)
 		close(fd[0]);
 		in = open(c.image, O_RDONLY | O_CLOEXEC);
 		/* it has to wait for the rest of the header when the signal comes */
-		_exit(in < 0 || !send_bytes(in, fd[1], 16) || kill(getppid(), SIGSTOP) ||
+		_exit(in < 0 || !send_bytes(in, fd[1], 16) || !was_read(fd[1]) ||
+		      kill(getppid(), SIGSTOP) ||
 		      !send_bytes(in, fd[1], st.st_size - 16) || !let_go_on(getppid()));
 	}
 	close(fd[1]);
