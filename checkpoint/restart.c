@@ -198,7 +198,7 @@ static int spawn(struct cr_task *t)
 	cr_ctx_put(ctx);
 	/* killed; or the process, or its cgroup, is about to be stopped as a whole */
 	if (pid == -ERESTARTNOINTR)
-		return cr_fail(ctx, -EINTR, "pid %d: interrupted before it could be created",
+		return cr_fail(ctx, pid, "pid %d: interrupted before it could be created",
 			       t->tid);
 	if (pid == -EEXIST)
 		return cr_fail(ctx, pid, "pid %d: is in use", t->tid);
