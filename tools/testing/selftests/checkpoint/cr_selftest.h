@@ -457,6 +457,24 @@ static inline void cr_save_kept(struct __test_metadata *_metadata, struct cr_chi
 	close(fd);
 }
 
+/* Checkpoints that are kept and forgotten; @may_fail: an errno that some may give, or 0. */
+static inline void cr_keep_often(struct __test_metadata *_metadata, struct cr_child *c,
+				 int rounds, int may_fail)
+{
+	long crid;
+	int i;
+
+	for (i = 0; i < rounds; i++) {
+		crid = sys_checkpoint(c->pid, -1, CHECKPOINT_KEEP);
+		if (crid < 0 && may_fail && errno == may_fail)
+			continue;
+		ASSERT_LT(0, crid) {
+			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
+		}
+		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+}
+
 /* Restarts, with the workload told to wait again. */
 static inline void cr_load_from(struct __test_metadata *_metadata, struct cr_child *c,
 				long crid, int fd, unsigned long flags)

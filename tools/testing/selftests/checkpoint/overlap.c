@@ -123,17 +123,9 @@ static void guardian(struct cr_child *c)
 TEST(caller_in_the_tree_of_another)
 {
 	struct cr_child c;
-	long crid;
-	int i;
 
 	cr_begin(_metadata, &c, guardian);
-	for (i = 0; i < ROUNDS; i++) {
-		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-		ASSERT_LT(0, crid) {
-			TH_LOG("%s: %s", strerror(errno), cr_reason());
-		}
-		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
-	}
+	cr_keep_often(_metadata, &c, ROUNDS, 0);
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }

@@ -10,20 +10,6 @@
 #define ROUNDS		100
 #define NR_MAKERS	4
 
-static void keep_often(struct __test_metadata *_metadata, struct cr_child *c)
-{
-	long crid;
-	int i;
-
-	for (i = 0; i < ROUNDS; i++) {
-		crid = sys_checkpoint(c->pid, -1, CHECKPOINT_KEEP);
-		ASSERT_LT(0, crid) {
-			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
-		}
-		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
-	}
-}
-
 /* Leaves a process without a parent, all the time. */
 static void make_orphans(void)
 {
@@ -63,7 +49,7 @@ TEST(orphans)
 	struct cr_child c;
 
 	cr_begin(_metadata, &c, reaper);
-	keep_often(_metadata, &c);
+	cr_keep_often(_metadata, &c, ROUNDS, 0);
 	cr_end(_metadata, &c);
 }
 
@@ -87,7 +73,7 @@ TEST(stopped_and_continued)
 		kill(c.pid, SIGCONT);
 		cr_sleep_ms(1);
 	}
-	keep_often(_metadata, &c);
+	cr_keep_often(_metadata, &c, ROUNDS, 0);
 	EXPECT_EQ(0, kill(pid, SIGKILL));
 	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
 	EXPECT_EQ(0, kill(c.pid, SIGCONT));
@@ -153,18 +139,9 @@ FIXTURE_TEARDOWN(hurry)
 TEST_F(hurry, given_up)
 {
 	struct cr_child c;
-	long crid;
-	int i;
 
 	cr_begin(_metadata, &c, signal_waiters);
-	for (i = 0; i < ROUNDS; i++) {
-		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-		ASSERT_TRUE(crid > 0 || errno == EBUSY) {
-			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
-		}
-		if (crid > 0)
-			ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
-	}
+	cr_keep_often(_metadata, &c, ROUNDS, EBUSY);
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }
