@@ -239,11 +239,27 @@ static void reap(pid_t pid)
 		set_notify_signal(current);
 }
 
+/*
+ * What was queued before task_restore() would run after it, if it returned: a
+ * checkpoint may have asked the task to park as soon as it existed.
+ */
+static void queue_again(struct callback_head *work)
+{
+	struct callback_head *next;
+
+	for (; work; work = next) {
+		next = work->next;
+		/* cannot fail: current is not exiting yet */
+		WARN_ON_ONCE(task_work_add(current, work, TWA_NONE));
+	}
+}
+
 static void __noreturn task_end(struct cr_task *t, long code)
 {
 	struct cr_ctx *ctx = t->ctx;
 	bool leader = t->leader == t;
 
+	queue_again(t->work.next);
 	if (leader && code == SIGKILL)
 		reap(-1);
 	if (atomic_dec_and_test(&ctx->nr_alive))

@@ -9,6 +9,7 @@
 
 #define CHILDREN	6
 #define ROUNDS		12
+#define NR_DEAD		30
 
 /* A child that ends with @code when the workload is told to go on. */
 static pid_t waiting_child(struct cr_child *c, int code)
@@ -97,9 +98,8 @@ TEST(one_tree_several_callers)
 }
 
 /* Checkpoints its own child, and then puts it back, all the time. */
-static void guardian(struct cr_child *c)
+static void guard(struct cr_child *c, pid_t pid)
 {
-	pid_t pid = waiting_child(c, 0);
 	bool ready = false;
 	long crid;
 
@@ -119,15 +119,55 @@ static void guardian(struct cr_child *c)
 	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
 }
 
-/* Who checkpoints, and whom it checkpoints, are checkpointed by another one. */
-TEST(caller_in_the_tree_of_another)
+static void guardian(struct cr_child *c)
+{
+	guard(c, waiting_child(c, 0));
+}
+
+/* Of a child whose own children have ended. */
+static void guardian_of_dead(struct cr_child *c)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+	int i;
+
+	CR_CHECK(c, pid >= 0);
+	if (pid) {
+		guard(c, pid);
+		return;
+	}
+	for (i = 0; i < NR_DEAD; i++) {
+		pid = fork();
+		CR_CHECK(c, pid >= 0);
+		if (!pid)
+			_exit(0);
+		CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
+	}
+	cr_wait_go(c);
+	_exit(0);
+}
+
+static void keep_while_it_does(struct __test_metadata *_metadata,
+			       void (*work)(struct cr_child *), int rounds)
 {
 	struct cr_child c;
 
-	cr_begin(_metadata, &c, guardian);
-	cr_keep_often(_metadata, &c, ROUNDS, 0);
+	cr_begin(_metadata, &c, work);
+	cr_keep_often(_metadata, &c, rounds, 0);
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
+}
+
+/* Who checkpoints, and whom it checkpoints, are checkpointed by another one. */
+TEST(caller_in_the_tree_of_another)
+{
+	keep_while_it_does(_metadata, guardian, ROUNDS);
+}
+
+/* What is restored as a zombie has been asked to park before it is one. */
+TEST(zombies_restored_meanwhile)
+{
+	keep_while_it_does(_metadata, guardian_of_dead, 10 * ROUNDS);
 }
 
 /* As guardian(), but it does not mind what becomes of its calls. */
