@@ -235,7 +235,7 @@ static int too_late(struct cr_ctx *ctx)
 				       "pid %d (%s): cannot be stopped, it sleeps in %ps; try again",
 				       cr_pid(t), t->task->comm, (void *)wchan);
 		return cr_fail(ctx, -EBUSY,
-			       "pid %d (%s): cannot be stopped, it gets no CPU time; try again",
+			       "pid %d (%s): cannot be stopped, it is busy in the kernel or gets no CPU time; try again",
 			       cr_pid(t), t->task->comm);
 	}
 	return cr_fail(ctx, -EBUSY, "the tree cannot be stopped; try again");
