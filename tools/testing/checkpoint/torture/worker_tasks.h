@@ -36,22 +36,29 @@ static void send(pid_t pid, int sig, int value)
 	MUST(!sigqueue(pid, sig, v));
 }
 
-/*
- * The root of the tree is stopped and continued now and then, which ends this
- * call with EINTR (signal(7)). Nothing else may.
- */
+/* How often somebody has continued this process, stopped or not. */
+static int continued;
+
+static void count_continued(int sig)
+{
+	(void)sig;
+	__atomic_add_fetch(&continued, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A handler that has run ends this call with EINTR (signal(7)). Nothing else may. */
 static int receive(int sig, pid_t from)
 {
-	bool root = getppid() == 1;
 	siginfo_t info;
 	sigset_t set;
-	int ret;
+	int ret, before;
 
 	sigemptyset(&set);
 	sigaddset(&set, sig);
 	do {
+		before = __atomic_load_n(&continued, __ATOMIC_SEQ_CST);
 		ret = sigwaitinfo(&set, &info);
-	} while (ret == -1 && errno == EINTR && root);
+	} while (ret == -1 && errno == EINTR &&
+		 before != __atomic_load_n(&continued, __ATOMIC_SEQ_CST));
 	MUST(ret == sig);
 	same("sender of a signal", from, info.si_pid);
 	return info.si_value.sival_int;
@@ -78,6 +85,7 @@ static void work_signal(void)
 		.sa_sigaction = count_signal,
 		.sa_flags = SA_SIGINFO | SA_RESTART,
 	};
+	struct sigaction cont = { .sa_handler = count_continued, .sa_flags = SA_RESTART };
 	int seq = 0, i, nr;
 	sigset_t set;
 	pid_t pid;
@@ -85,7 +93,8 @@ static void work_signal(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIG_ASK);
 	sigaddset(&set, SIG_ANSWER);
-	MUST(!sigaction(SIG_COUNT, &sa, NULL) && !sigprocmask(SIG_BLOCK, &set, NULL));
+	MUST(!sigaction(SIG_COUNT, &sa, NULL) && !sigaction(SIGCONT, &cont, NULL) &&
+	     !sigprocmask(SIG_BLOCK, &set, NULL));
 	pid = start();
 	if (!pid)
 		signal_child();
