@@ -414,8 +414,9 @@ static int checkpoint_phases(struct cr_ctx *ctx, pid_t pid, struct file *file)
  * @flags: checked CHECKPOINT_*
  *
  * A tree that changes while it is being stopped is let go, and all begins again.
+ * So does the system call, if an earlier checkpoint waits for its caller to park.
  *
- * Return: As checkpoint().
+ * Return: As checkpoint(), or -ERESTARTNOINTR.
  */
 long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
 {
@@ -434,6 +435,11 @@ long cr_do_checkpoint(pid_t pid, struct file *file, unsigned long flags)
 		ret = checkpoint_phases(ctx, pid, file) ?: ctx->crid;
 	} while (ctx->unsteady && ++tries < CR_TRIES_MAX && !fatal_signal_pending(current));
 	cr_report_end(ctx, ret);
+	if (ctx->gave_way) {
+		ret = -ERESTARTNOINTR;
+		/* is there already, unless that other checkpoint has given up */
+		set_notify_signal(current);
+	}
 	cr_ctx_put(ctx);
 	return ret;
 }

@@ -14,7 +14,9 @@
  * Several checkpoints may want the same task at a time, and its caller may be in
  * the tree of another one. None of them may wait for another, or they would wait
  * in a circle. So a task that is parked for one counts for all whose task work it
- * has: it goes from one to the next without seeing user mode in between.
+ * has: it goes from one to the next without seeing user mode in between. And of
+ * two whose callers are in each other's tree the one that began later gives way:
+ * it lets its tree go, and its system call begins again when it has been parked.
  */
 #include <linux/freezer.h>
 #include <linux/hashtable.h>
@@ -33,6 +35,40 @@ unsigned int cr_freeze_timeout_ms = 10 * MSEC_PER_SEC;
 /* Every &struct cr_task whose task is in cr_park(), by task. */
 static DEFINE_HASHTABLE(cr_parked, 8);
 static DEFINE_SPINLOCK(cr_parked_lock);
+
+/* Who is in cr_freeze(). */
+static LIST_HEAD(cr_freezing);
+static DEFINE_SPINLOCK(cr_freezing_lock);
+static u64 cr_last_rank;
+
+/* A rollback cannot begin again: it has its tree restored already, and comes first. */
+static void freezing_add(struct cr_ctx *ctx)
+{
+	spin_lock(&cr_freezing_lock);
+	ctx->rank = ctx->hidden ? 0 : ++cr_last_rank;
+	list_add(&ctx->freezing, &cr_freezing);
+	spin_unlock(&cr_freezing_lock);
+}
+
+static void freezing_del(struct cr_ctx *ctx)
+{
+	spin_lock(&cr_freezing_lock);
+	list_del(&ctx->freezing);
+	spin_unlock(&cr_freezing_lock);
+}
+
+/* @task does not park. Is that since it waits for tasks of its own, perhaps for us? */
+static void claim(const struct cr_ctx *ctx, const struct task_struct *task)
+{
+	struct cr_ctx *other;
+
+	spin_lock(&cr_freezing_lock);
+	list_for_each_entry(other, &cr_freezing, freezing) {
+		if (other->caller == task && other->rank > ctx->rank)
+			WRITE_ONCE(other->give_way, true);
+	}
+	spin_unlock(&cr_freezing_lock);
+}
 
 static void parked_add(struct cr_task *t)
 {
@@ -217,6 +253,8 @@ static void look_at(struct cr_ctx *ctx, struct cr_task *t)
 	} else if (task_is_traced(t->task)) {
 		cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): is being traced: not supported",
 			cr_pid(t), t->task->comm);
+	} else {
+		claim(ctx, t->task);
 	}
 }
 
@@ -252,6 +290,10 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 			return ctx->err;
 		if (!atomic_read(&ctx->nr_running))
 			return 0;
+		if (READ_ONCE(ctx->give_way)) {
+			ctx->gave_way = true;
+			return cr_fail(ctx, -EAGAIN, "another checkpoint comes first");
+		}
 		if (ktime_after(ktime_get(), deadline))
 			return too_late(ctx);
 		if (wait_event_killable_timeout(ctx->wait, !atomic_read(&ctx->nr_running),
@@ -351,24 +393,13 @@ static void wait_off_cpu(struct cr_ctx *ctx)
 #endif
 }
 
-/**
- * cr_freeze() - park every task of the tree
- * @ctx: the checkpoint; the tasks known so far are in ctx->tasks
- *
- * Bounded by cr_freeze_timeout_ms. On error some are parked: call cr_thaw().
- *
- * Context: Process context, sleeps.
- * Return: 0; -EBUSY when a task does not park in time; -ESRCH when the root has
- * exited; -EINTR; -EOPNOTSUPP; or what cr_tree_walk() and cr_tree_recheck()
- * return.
- */
-int cr_freeze(struct cr_ctx *ctx)
+/* Until nobody is new, and nobody can leave. */
+static int park_all(struct cr_ctx *ctx)
 {
 	ktime_t deadline = ktime_add_ms(ktime_get(), READ_ONCE(cr_freeze_timeout_ms));
 	struct cr_task *t;
 	int found;
 
-	WRITE_ONCE(ctx->parking, true);
 	do {
 		list_for_each_entry(t, &ctx->tasks, list)
 			ask_to_park(ctx, t);
@@ -378,6 +409,31 @@ int cr_freeze(struct cr_ctx *ctx)
 		if (found < 0)
 			return found;
 	} while (found || !close_door(ctx));
+	return 0;
+}
+
+/**
+ * cr_freeze() - park every task of the tree
+ * @ctx: the checkpoint; the tasks known so far are in ctx->tasks
+ *
+ * Bounded by cr_freeze_timeout_ms. On error some are parked: call cr_thaw(). If
+ * ctx->gave_way is set then the system call is to be restarted.
+ *
+ * Context: Process context, sleeps.
+ * Return: 0; -EBUSY when a task does not park in time; -EAGAIN when another
+ * checkpoint comes first; -ESRCH when the root has exited; -EINTR; -EOPNOTSUPP;
+ * or what cr_tree_walk() and cr_tree_recheck() return.
+ */
+int cr_freeze(struct cr_ctx *ctx)
+{
+	int err;
+
+	WRITE_ONCE(ctx->parking, true);
+	freezing_add(ctx);
+	err = park_all(ctx);
+	freezing_del(ctx);
+	if (err)
+		return err;
 
 	if (!ctx->freeze_start_ns)
 		ctx->freeze_start_ns = ktime_get_ns();

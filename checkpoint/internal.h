@@ -571,6 +571,10 @@ struct cr_ctx {
 	bool dumping;
 	bool disturbed;
 	bool unsteady;
+	struct list_head freezing;
+	u64 rank;
+	bool give_way;
+	bool gave_way;
 	int crid;
 	const struct cred *maker;
 	char comm[TASK_COMM_LEN];

@@ -170,6 +170,55 @@ TEST(zombies_restored_meanwhile)
 	keep_while_it_does(_metadata, guardian_of_dead, 10 * ROUNDS);
 }
 
+/* Checkpoints the tree that it is in, all the time. */
+static void one_of_two(struct cr_child *c, pid_t root)
+{
+	while (access(c->go, F_OK)) {
+		long crid = sys_checkpoint(root, -1, CHECKPOINT_KEEP);
+
+		/* 0: this is a copy. A copy does not have what the original has kept */
+		CR_CHECK(c, crid >= 0);
+		if (crid > 0)
+			sys_checkpoint(crid, -1, CHECKPOINT_DISCARD);
+	}
+	_exit(0);
+}
+
+static void two_of_a_tree(struct cr_child *c)
+{
+	pid_t root = getpid(), pid[2];
+	int i, status;
+
+	for (i = 0; i < 2; i++) {
+		pid[i] = fork();
+		CR_CHECK(c, pid[i] >= 0);
+		if (!pid[i])
+			one_of_two(c, root);
+	}
+	cr_ready(c);
+	for (i = 0; i < 2; i++)
+		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i] && !status);
+}
+
+/* Each waits for the other to park, and a third one for both. */
+TEST(callers_of_the_same_tree)
+{
+	struct cr_child c;
+	long crid;
+
+	cr_begin(_metadata, &c, two_of_a_tree);
+	cr_keep_often(_metadata, &c, ROUNDS, 0);
+	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+	ASSERT_LT(0, crid) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_load_from(_metadata, &c, crid, -1, 0);
+	cr_finish(_metadata, &c, "copy");
+	ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &c);
+}
+
 /* As guardian(), but it does not mind what becomes of its calls. */
 static void parent(struct cr_child *c)
 {
