@@ -572,7 +572,7 @@ struct cr_ctx {
 	bool disturbed;
 	bool unsteady;
 	struct list_head freezing;
-	u64 rank;
+	u64 rank; /* of those that freeze; who has a lower one comes first */
 	bool give_way;
 	bool gave_way;
 	int crid;
