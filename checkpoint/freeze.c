@@ -41,11 +41,13 @@ static LIST_HEAD(cr_freezing);
 static DEFINE_SPINLOCK(cr_freezing_lock);
 static u64 cr_last_rank;
 
-/* A rollback cannot begin again: it has its tree restored already, and comes first. */
+/* A rollback cannot begin again, as its tree is restored already. They come first. */
 static void freezing_add(struct cr_ctx *ctx)
 {
 	spin_lock(&cr_freezing_lock);
-	ctx->rank = ctx->hidden ? 0 : ++cr_last_rank;
+	ctx->rank = ++cr_last_rank;
+	if (!ctx->hidden)
+		ctx->rank |= BIT_ULL(63);
 	list_add(&ctx->freezing, &cr_freezing);
 	spin_unlock(&cr_freezing_lock);
 }
@@ -292,7 +294,8 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 			return 0;
 		if (READ_ONCE(ctx->give_way)) {
 			ctx->gave_way = true;
-			return cr_fail(ctx, -EAGAIN, "another checkpoint comes first");
+			return cr_fail(ctx, -EAGAIN,
+				       "the caller is in a tree that is being stopped; try again");
 		}
 		if (ktime_after(ktime_get(), deadline))
 			return too_late(ctx);

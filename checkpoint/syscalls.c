@@ -137,7 +137,7 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * - -EBUSY: RESTART_ROLLBACK: a task of the live tree cannot be stopped, or is
  *   being traced
  * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile, or a
- *   task has left it
+ *   task has left it, or the caller is in a tree of which the same is being done
  * - -EPERM, -EACCES: the caller may not give the tree what it had, or may not
  *   trace the live one
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was
