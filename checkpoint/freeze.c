@@ -305,6 +305,11 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 	}
 }
 
+static int root_gone(struct cr_ctx *ctx)
+{
+	return cr_fail(ctx, -ESRCH, "pid %d: has exited", ctx->root->tid);
+}
+
 /*
  * @t does not exist any more. Returns 0; 1 if others that were of it do not either,
  * and have not been forgotten yet; or -errno.
@@ -312,7 +317,7 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 static int forget_gone(struct cr_ctx *ctx, struct cr_task *t)
 {
 	if (t == ctx->root)
-		return cr_fail(ctx, -ESRCH, "pid %d: has exited", t->tid);
+		return root_gone(ctx);
 	if (!list_empty(&t->children) && cr_tree_rehome(ctx))
 		return ctx->err;
 	if (!list_empty(&t->children) || !list_empty(&t->threads))
@@ -437,6 +442,8 @@ int cr_freeze(struct cr_ctx *ctx)
 	freezing_del(ctx);
 	if (err)
 		return err;
+	if (ctx->root->hold == CR_HOLD_ZOMBIE && ctx->root->nr_threads == 1)
+		return root_gone(ctx);
 
 	if (!ctx->freeze_start_ns)
 		ctx->freeze_start_ns = ktime_get_ns();

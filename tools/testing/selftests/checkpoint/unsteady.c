@@ -53,6 +53,61 @@ TEST(orphans)
 	cr_end(_metadata, &c);
 }
 
+#define NR_LIVES	400
+
+/* Has nothing, not even descriptors, when this returns, and exits soon. */
+static pid_t short_life(struct __test_metadata *_metadata, int us)
+{
+	int p[2];
+	pid_t pid;
+	char byte;
+
+	ASSERT_EQ(0, pipe(p));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		setsid();
+		cr_unmap_shared();
+		close_range(0, ~0U, 0);
+		usleep(us);
+		_exit(3);
+	}
+	close(p[1]);
+	ASSERT_EQ(0, read(p[0], &byte, 1));
+	close(p[0]);
+	return pid;
+}
+
+/* What has exited meanwhile was not checkpointed; what was can be restarted. */
+TEST(root_exits)
+{
+	int i, status, gone = 0;
+	long crid;
+	pid_t pid;
+
+	for (i = 0; i < NR_LIVES; i++) {
+		pid = short_life(_metadata, i % 40 * 25);
+		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
+		if (crid < 0) {
+			ASSERT_EQ(ESRCH, errno) {
+				TH_LOG("round %d: %s", i, cr_reason());
+			}
+			gone++;
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(3 << 8, status);
+		if (crid < 0)
+			continue;
+		ASSERT_EQ(pid, sys_restart(crid, -1, 0)) {
+			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(3 << 8, status);
+		ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+	TH_LOG("%d of %d had exited", gone, NR_LIVES);
+}
+
 static void waiter(struct cr_child *c)
 {
 	cr_ready(c);
