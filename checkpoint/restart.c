@@ -52,6 +52,11 @@ static u32 expected(struct cr_ctx *ctx, enum cr_barrier barrier)
 	return ctx->nr_tasks - ctx->nr_zombies;
 }
 
+static int was_killed(struct cr_task *t)
+{
+	return cr_fail(t->ctx, -EINTR, "pid %d: was killed while being restored", t->tid);
+}
+
 /* A restored task: wait for all the others, and for the caller to open. */
 static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
 {
@@ -61,7 +66,7 @@ static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
 		wake_up(&ctx->wait);
 	if (wait_event_killable(ctx->task_wait,
 				READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err)))
-		return cr_fail(ctx, -EINTR, "pid %d: was killed while being restored", t->tid);
+		return was_killed(t);
 	return READ_ONCE(ctx->opened) > barrier ? 0 : ctx->err;
 }
 
@@ -271,6 +276,25 @@ static void __noreturn task_end(struct cr_task *t, long code)
 }
 
 /*
+ * As do_group_exit() begins: a kill that was earlier would give the zombie another
+ * status, and one that comes later has none to give.
+ */
+static int begin_exit(struct cr_task *t, int code)
+{
+	struct signal_struct *signal = current->signal;
+	bool killed;
+
+	spin_lock_irq(&cr_sighand()->siglock);
+	killed = signal->flags & SIGNAL_GROUP_EXIT;
+	if (!killed) {
+		signal->group_exit_code = code;
+		signal->flags = SIGNAL_GROUP_EXIT;
+	}
+	spin_unlock_irq(&cr_sighand()->siglock);
+	return killed ? was_killed(t) : 0;
+}
+
+/*
  * Who it was is seen in /proc and by waitid(). The address space is still that
  * of the caller, whom a change of credentials here must not make undumpable.
  */
@@ -278,7 +302,8 @@ static int become_zombie(struct cr_task *t)
 {
 	const struct cr_img_process *p = cr_img_process(t);
 
-	if (run_stage(t, t->rec, CR_STAGE_CRED) || cr_mm_leave(t->ctx, t))
+	if (run_stage(t, t->rec, CR_STAGE_CRED) || cr_mm_leave(t->ctx, t) ||
+	    begin_exit(t, p->exit_code))
 		return t->ctx->err;
 	cr_cred_commit(t);
 	write_lock_irq(&tasklist_lock);

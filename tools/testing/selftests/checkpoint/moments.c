@@ -31,6 +31,26 @@ static pid_t child_of(struct __test_metadata *_metadata, struct cr_child *c)
 	return pids.pid[0] == c->pid ? pids.pid[1] : pids.pid[0];
 }
 
+/* Whom the signal is to go to, and at which moment. */
+static void arm(struct __test_metadata *_metadata, int at, int nr, pid_t pid)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%d %d %d", nr, SIGKILL, pid);
+
+	ASSERT_EQ(n, write(at, text, n));
+}
+
+/* What became of it: "armed ..." if there was no such moment. */
+static const char *look(struct __test_metadata *_metadata, int at)
+{
+	static char text[128];
+	ssize_t n = pread(at, text, sizeof(text) - 1, 0);
+
+	ASSERT_LT(0, n);
+	text[n] = '\0';
+	return text;
+}
+
 /*
  * One checkpoint whose @nr-th moment kills the child. It fails as it has to, or
  * came too late to notice; the root goes on in any case. False if there is no such
@@ -39,13 +59,11 @@ static pid_t child_of(struct __test_metadata *_metadata, struct cr_child *c)
 static bool kill_child_at(struct __test_metadata *_metadata, int at, int nr)
 {
 	struct cr_child c;
-	char text[128];
+	const char *text;
 	long ret;
-	int n;
 
 	cr_begin(_metadata, &c, with_stopped_child);
-	n = snprintf(text, sizeof(text), "%d %d %d", nr, SIGKILL, child_of(_metadata, &c));
-	ASSERT_EQ(n, write(at, text, n));
+	arm(_metadata, at, nr, child_of(_metadata, &c));
 	ret = cr_save(_metadata, &c, 0);
 	if (ret < 0) {
 		EXPECT_TRUE(errno == EAGAIN || errno == ESRCH || errno == EBUSY) {
@@ -53,9 +71,7 @@ static bool kill_child_at(struct __test_metadata *_metadata, int at, int nr)
 		}
 		EXPECT_STRNE("", cr_reason());
 	}
-	n = pread(at, text, sizeof(text) - 1, 0);
-	ASSERT_LT(0, n);
-	text[n] = '\0';
+	text = look(_metadata, at);
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 	if (!strncmp(text, "armed", 5)) {
@@ -78,6 +94,69 @@ TEST(stopped_task_is_killed)
 		;
 	/* a few phases, and the objects of two processes */
 	EXPECT_LT(8, nr);
+	close(at);
+}
+
+static void with_zombie(struct cr_child *c)
+{
+	pid_t child = fork();
+	siginfo_t info;
+	int status;
+
+	CR_CHECK(c, child >= 0);
+	if (!child)
+		_exit(3);
+	CR_CHECK(c, !waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+	cr_ready(c);
+	CR_CHECK(c, waitpid(child, &status, 0) == child && status == 3 << 8);
+}
+
+/*
+ * One restart whose @nr-th moment kills what is to be a zombie. It fails, or the
+ * zombie has the status that it had.
+ */
+static bool kill_zombie_at(struct __test_metadata *_metadata, struct cr_child *c,
+			   pid_t zombie, int at, int nr)
+{
+	int fd = open(c->image, O_RDONLY | O_CLOEXEC);
+	const char *text;
+	long ret;
+
+	ASSERT_LE(0, fd);
+	unlink(c->go);
+	arm(_metadata, at, nr, zombie);
+	ret = sys_restart(0, fd, 0);
+	text = look(_metadata, at);
+	close(fd);
+	if (ret > 0) {
+		EXPECT_EQ(c->pid, ret);
+		cr_finish(_metadata, c, text);
+	} else {
+		EXPECT_EQ(EINTR, errno) {
+			TH_LOG("%s: %s: %s", text, strerror(errno), cr_reason());
+		}
+		EXPECT_NE(0, kill(zombie, 0));
+		EXPECT_NE(0, kill(c->pid, 0));
+	}
+	return strncmp(text, "armed", 5);
+}
+
+TEST(zombie_is_killed_before_it_is_one)
+{
+	int at = open(SIGNAL_AT, O_RDWR | O_CLOEXEC), nr;
+	struct cr_child c;
+	pid_t zombie;
+
+	if (at < 0)
+		SKIP(return, "this kernel cannot choose the moment");
+	cr_begin(_metadata, &c, with_zombie);
+	ASSERT_LT(0, cr_save(_metadata, &c, 0));
+	zombie = child_of(_metadata, &c);
+	cr_finish(_metadata, &c, "original");
+	for (nr = 1; kill_zombie_at(_metadata, &c, zombie, at, nr); nr++)
+		;
+	EXPECT_LT(8, nr);
+	cr_end(_metadata, &c);
 	close(at);
 }
 
