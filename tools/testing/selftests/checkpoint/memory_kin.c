@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 
 #include "cr_selftest.h"
@@ -423,6 +424,33 @@ static bool cgroup_write(const char *group, const char *file, const char *text)
 	return good;
 }
 
+static unsigned long used_swap_kb(void)
+{
+	struct sysinfo info;
+
+	sysinfo(&info);
+	return (info.totalswap - info.freeswap) * info.mem_unit / 1024;
+}
+
+static unsigned long swapped_of(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	return c ? sum_of(_metadata, c->pid, "SwapPss") : used_swap_kb();
+}
+
+/* Half of what they have, at least; @c NULL: of what nobody has but the kernel. */
+static void swap_out(struct __test_metadata *_metadata, const char *group, struct cr_child *c)
+{
+	unsigned long before = c ? 0 : used_swap_kb();
+	unsigned long half = NR_DIFFERENT * part_size / 1024 / 2;
+	int i;
+
+	for (i = 0; i < 10 && swapped_of(_metadata, c) < before + half; i++) {
+		/* fails if it cannot do all of it */
+		cgroup_write(group, "memory.reclaim", "64M swappiness=200");
+	}
+	EXPECT_LE(before + half, swapped_of(_metadata, c));
+}
+
 /*
  * What is shared can be in swap, before and after. A page goes there only when
  * it was found in all processes that have it, which takes what the kernel knows
@@ -430,46 +458,77 @@ static bool cgroup_write(const char *group, const char *file, const char *text)
  */
 static void swap_trip(struct __test_metadata *_metadata, const char *group)
 {
-	unsigned long half = NR_DIFFERENT * part_size / 1024 / 2, kb = 0;
 	struct cr_child c;
-	int i;
 
 	cr_begin(_metadata, &c, family);
-	/* fails if it cannot do all of it */
-	for (i = 0; i < 10 && kb < half; i++) {
-		cgroup_write(group, "memory.reclaim", "64M swappiness=200");
-		kb = sum_of(_metadata, c.pid, "SwapPss");
-	}
-	EXPECT_LE(half, kb);
+	swap_out(_metadata, group, &c);
 	ASSERT_LT(0, cr_save(_metadata, &c, 0));
 	check_size(_metadata, &c);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
 	cr_load(_metadata, &c, 0);
-	for (i = 0, kb = 0; i < 10 && kb < half; i++) {
-		cgroup_write(group, "memory.reclaim", "64M swappiness=200");
-		kb = sum_of(_metadata, c.pid, "SwapPss");
-	}
-	EXPECT_LE(half, kb);
+	swap_out(_metadata, group, &c);
 	cr_finish(_metadata, &c, "copy");
 	cr_end(_metadata, &c);
 }
 
-TEST(in_swap)
+/* So can the memory of a kept checkpoint, which no process has any more. */
+static void swap_kept(struct __test_metadata *_metadata, const char *group)
 {
-	char group[32], path[64];
+	struct cr_child c;
+	long crid;
 
-	snprintf(group, sizeof(group), "cr-kin.%d", getpid());
-	snprintf(path, sizeof(path), CGROUPS "/%s", group);
+	cr_begin(_metadata, &c, family);
+	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+	ASSERT_LT(0, crid);
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	swap_out(_metadata, group, NULL);
+	cr_save_kept(_metadata, &c, crid, CHECKPOINT_KEEP);
+	check_size(_metadata, &c);
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy of the image");
+	cr_load_from(_metadata, &c, crid, -1, 0);
+	swap_out(_metadata, group, &c);
+	cr_finish(_metadata, &c, "copy from memory");
+	ASSERT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &c);
+}
+
+FIXTURE(swap) {
+	char group[32];
+};
+
+FIXTURE_SETUP(swap)
+{
+	char path[64];
+
+	snprintf(self->group, sizeof(self->group), "cr-kin.%d", getpid());
+	snprintf(path, sizeof(path), CGROUPS "/%s", self->group);
 	if (mkdir(path, 0755) || !swap_begin(_metadata)) {
 		rmdir(path);
 		SKIP(return, "no control group or swap space here");
 	}
-	ASSERT_TRUE(cgroup_write(group, "cgroup.procs", "0"));
+	ASSERT_TRUE(cgroup_write(self->group, "cgroup.procs", "0"));
 	init(4, 0, 3, 2, 1, 0);
-	swap_trip(_metadata, group);
+}
+
+FIXTURE_TEARDOWN(swap)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), CGROUPS "/%s", self->group);
 	EXPECT_TRUE(cgroup_write("", "cgroup.procs", "0"));
 	swap_end(_metadata);
 	EXPECT_EQ(0, rmdir(path));
+}
+
+TEST_F(swap, of_processes)
+{
+	swap_trip(_metadata, self->group);
+}
+
+TEST_F(swap, of_a_kept_checkpoint)
+{
+	swap_kept(_metadata, self->group);
 }
 
 TEST_HARNESS_MAIN
