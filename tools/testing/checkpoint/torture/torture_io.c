@@ -26,6 +26,7 @@
 #include "torture_order.h"
 
 #define QUANTUM		32	/* calls before a tree is made anew */
+#define RANDOM_TURN	4	/* of so many calls one is random */
 
 enum op { OP_CHECKPOINT, OP_KILL, OP_WRITE, NR_WRITE_OPS, OP_RESTART = NR_WRITE_OPS, NR_OPS };
 enum sink { SINK_PIPE, SINK_SOCKET, SINK_LIMIT, NR_SINKS };
@@ -472,19 +473,47 @@ static void make_series(void)
 			add_series(op, end, nr[op][end]);
 }
 
-/* The next one of the calls that need a living tree or not; false if it is changed. */
-static bool next_transfer(bool living)
+static bool is_left(const struct series *s, bool living)
+{
+	return needs_tree(s->op) == living && torture_order_left(&s->order);
+}
+
+static bool any_left(bool living)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr_series; i++)
+		if (is_left(&series[i], living))
+			return true;
+	return false;
+}
+
+/* The next series of the calls that need a living tree or not; NULL if they are through. */
+static struct series *next_series(bool living)
 {
 	static unsigned int turn[2];
-	unsigned int seen;
 	unsigned long i;
 
 	for (i = 0; i < nr_series; i++) {
 		struct series *s = &series[turn[living]++ % nr_series];
 
-		if (needs_tree(s->op) == living && torture_order_left(&s->order))
-			return one_transfer(s, torture_order_next(&s->order), &seen);
+		if (is_left(s, living))
+			return s;
 	}
+	return NULL;
+}
+
+/* Mostly a transfer that had no turn yet; false if the tree is changed. */
+static bool one_call(bool living, int i)
+{
+	struct series *s = i % RANDOM_TURN ? next_series(living) : NULL;
+	unsigned int seen;
+
+	if (s)
+		return one_transfer(s, torture_order_next(&s->order), &seen);
+	if (living)
+		return one_write();
+	one_read();
 	return true;
 }
 
@@ -501,19 +530,21 @@ static void only_one(struct series *s)
 	tree_end(&tree);
 }
 
+static void some_calls(bool living)
+{
+	int i, nr = any_left(living) ? QUANTUM : QUANTUM / RANDOM_TURN;
+
+	for (i = 0; i < nr && torture_time_left(); i++)
+		if (!one_call(living, i))
+			break;
+}
+
 static void one_round(void)
 {
-	int i;
-
 	make_tree();
-	for (i = 0; i < QUANTUM && torture_time_left(); i++)
-		if (!next_transfer(true) || !one_write())
-			break;
+	some_calls(true);
 	tree_kill(&tree, "original");
-	for (i = 0; i < QUANTUM && torture_time_left(); i++) {
-		next_transfer(false);
-		one_read();
-	}
+	some_calls(false);
 	tree_end(&tree);
 }
 
