@@ -78,6 +78,14 @@ static inline int get_number(struct tree *t, const char *name)
 	return n;
 }
 
+static inline void remove_file(struct tree *t, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
+	unlink(path);
+}
+
 static inline void wait_changed(struct __test_metadata *_metadata, struct tree *t)
 {
 	char path[64];
@@ -91,7 +99,7 @@ static inline void wait_changed(struct __test_metadata *_metadata, struct tree *
 		}
 		cr_sleep_ms(CR_POLL_MS);
 	}
-	unlink(path);
+	remove_file(t, "changed");
 }
 
 static inline void keep(struct __test_metadata *_metadata, struct tree *t)
@@ -141,6 +149,8 @@ static inline void put_back(struct __test_metadata *_metadata, struct tree *t, u
 	EXPECT_FALSE(sigismember(&set, SIGCHLD));
 	EXPECT_EQ(0, poll(&pfd, 1, 0));
 	EXPECT_EQ(0, kill(t->root, 0));
+	/* of one that was not waited for */
+	remove_file(t, "changed");
 	make_file(t, ".go");
 }
 
