@@ -55,7 +55,7 @@ int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...)
 
 	err = without_restart(err);
 	spin_lock(&ctx->lock);
-	first = !ctx->err && !ctx->switched;
+	first = !ctx->err && !ctx->decided;
 	if (first) {
 		va_start(args, fmt);
 		vscnprintf(ctx->report.reason, sizeof(ctx->report.reason), fmt, args);
@@ -70,6 +70,27 @@ int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...)
 			wake_up_all(&ctx->task_wait);
 	}
 	return err;
+}
+
+/**
+ * cr_decide() - from here on a restored task that is killed fails nothing
+ * @ctx: the restart
+ * @decided: false: it does again
+ *
+ * It dies as one that runs, and the others run.
+ *
+ * Return: false if something has failed before.
+ */
+bool cr_decide(struct cr_ctx *ctx, bool decided)
+{
+	bool ok;
+
+	spin_lock(&ctx->lock);
+	ok = !decided || !ctx->err;
+	if (ok)
+		ctx->decided = decided;
+	spin_unlock(&ctx->lock);
+	return ok;
 }
 
 /**

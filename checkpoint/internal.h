@@ -507,6 +507,10 @@ enum cr_barrier {
  * @dumping: not even SIGKILL lets a parked task go
  * @disturbed: a task that was held has moved; what was dumped is void
  * @unsteady: it failed because the tree changed while it was being stopped
+ * @freezing: among those that freeze
+ * @rank: of those; who has a lower one comes first
+ * @give_way: one that comes first waits for the caller to park
+ * @gave_way: it failed for that, and the system call is to be restarted
  * @crid: id of the checkpoint
  * @maker: credentials of the one who made it
  * @comm: name of the root process
@@ -519,7 +523,7 @@ enum cr_barrier {
  * @from: restart: kept checkpoint that is restarted; NULL for an image
  * @rollback: restart: into the place of the live tree; see rollback.h
  * @hidden: rollback: root of another tree, which the walk must not find
- * @switched: rollback: is done; nothing can fail any more
+ * @decided: restart: succeeds; nothing can fail any more
  * @recs: restart: all records
  * @heads: restart: index into @recs of each object's head by id, or U32_MAX
  * @objs: restart: what has been made, by id
@@ -537,7 +541,7 @@ struct cr_ctx {
 	unsigned long flags;
 	struct cr_hbuf hb;
 	int err;
-	spinlock_t lock; /* err, report.reason, dumping, every cr_task.hold */
+	spinlock_t lock; /* err, report.reason, dumping, decided, every cr_task.hold */
 	struct cr_report report;
 	struct task_struct *caller;
 	struct pid_namespace *pid_ns;
@@ -572,7 +576,7 @@ struct cr_ctx {
 	bool disturbed;
 	bool unsteady;
 	struct list_head freezing;
-	u64 rank; /* of those that freeze; who has a lower one comes first */
+	u64 rank;
 	bool give_way;
 	bool gave_way;
 	int crid;
@@ -589,7 +593,7 @@ struct cr_ctx {
 	struct cr_ctx *from;
 	struct cr_rollback *rollback;
 	struct task_struct *hidden;
-	bool switched;
+	bool decided;
 	struct cr_rec *recs;
 	u32 *heads;
 	void **objs;
@@ -609,6 +613,8 @@ struct cr_ctx {
  * kind, and what to do: "pid 12 fd 7: io_uring: not supported". No newline.
  */
 __printf(3, 4) int cr_fail(struct cr_ctx *ctx, int err, const char *fmt, ...);
+
+bool cr_decide(struct cr_ctx *ctx, bool decided);
 
 /* The pid of @t as the message should show it. */
 static inline pid_t cr_pid(const struct cr_task *t)

@@ -65,8 +65,12 @@ static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
 	if (atomic_inc_return(&ctx->nr_arrived[barrier]) == expected(ctx, barrier))
 		wake_up(&ctx->wait);
 	if (wait_event_killable(ctx->task_wait,
-				READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err)))
-		return was_killed(t);
+				READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err))) {
+		was_killed(t);
+		/* or too late to fail the restart: the others run, and it must let them */
+		wait_event(ctx->task_wait,
+			   READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err));
+	}
 	return READ_ONCE(ctx->opened) > barrier ? 0 : ctx->err;
 }
 
@@ -571,6 +575,8 @@ static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 	err = restore_steps(ctx, in);
 	if (!err && ctx->rollback)
 		err = cr_rollback_commit(ctx);
+	else if (!err && !cr_decide(ctx, true))
+		err = ctx->err;
 	if (!err) {
 		pid = task_pid_vnr(ctx->root->task);
 		set_exit_signals(ctx);

@@ -335,19 +335,6 @@ static void reap_dead(struct list_head *dead)
 	}
 }
 
-/* From here on a restored task that is killed takes nobody with it. */
-static bool set_switched(struct cr_ctx *ctx, bool switched)
-{
-	bool ok;
-
-	spin_lock(&ctx->lock);
-	ok = !switched || !ctx->err;
-	if (ok)
-		ctx->switched = switched;
-	spin_unlock(&ctx->lock);
-	return ok;
-}
-
 static int try_switch(struct cr_ctx *ctx, struct cr_ctx *live, struct obstacle *o)
 {
 	LIST_HEAD(dead);
@@ -355,14 +342,14 @@ static int try_switch(struct cr_ctx *ctx, struct cr_ctx *live, struct obstacle *
 	o->err = 0;
 	if (reserve_pids(ctx))
 		return ctx->err;
-	if (!set_switched(ctx, true))
+	if (!cr_decide(ctx, true))
 		return ctx->err;
 	write_lock_irq(&tasklist_lock);
 	if (!check_all(ctx, live, o))
 		switch_all(ctx, live, &dead);
 	write_unlock_irq(&tasklist_lock);
 	if (o->err)
-		set_switched(ctx, false);
+		cr_decide(ctx, false);
 	reap_dead(&dead);
 	return o->err;
 }
