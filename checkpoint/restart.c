@@ -57,6 +57,12 @@ static int was_killed(struct cr_task *t)
 	return cr_fail(t->ctx, -EINTR, "pid %d: was killed while being restored", t->tid);
 }
 
+/* Has the caller opened it, or will it never? */
+static bool is_settled(const struct cr_ctx *ctx, enum cr_barrier barrier)
+{
+	return READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err);
+}
+
 /* A restored task: wait for all the others, and for the caller to open. */
 static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
 {
@@ -64,12 +70,10 @@ static int barrier_wait(struct cr_task *t, enum cr_barrier barrier)
 
 	if (atomic_inc_return(&ctx->nr_arrived[barrier]) == expected(ctx, barrier))
 		wake_up(&ctx->wait);
-	if (wait_event_killable(ctx->task_wait,
-				READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err))) {
+	if (wait_event_killable(ctx->task_wait, is_settled(ctx, barrier))) {
 		was_killed(t);
 		/* or too late to fail the restart: the others run, and it must let them */
-		wait_event(ctx->task_wait,
-			   READ_ONCE(ctx->opened) > barrier || READ_ONCE(ctx->err));
+		wait_event(ctx->task_wait, is_settled(ctx, barrier));
 	}
 	return READ_ONCE(ctx->opened) > barrier ? 0 : ctx->err;
 }
