@@ -338,6 +338,19 @@ static inline void cr_tell(struct __test_metadata *_metadata, struct cr_child *c
 		}
 }
 
+/* In the workload: a child that has ended with @code and was not waited for. */
+static inline pid_t cr_zombie(struct cr_child *c, int code)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	CR_CHECK(c, pid >= 0);
+	if (!pid)
+		_exit(code);
+	CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
+	return pid;
+}
+
 /* Shared mappings of the harness are none of the workload's state. */
 static inline void cr_unmap_shared(void)
 {
@@ -455,6 +468,17 @@ static inline void cr_save_kept(struct __test_metadata *_metadata, struct cr_chi
 		TH_LOG("write: %s: %s", strerror(errno), cr_reason());
 	}
 	close(fd);
+}
+
+/* Keeps a checkpoint of the workload in the kernel; returns its id. */
+static inline long cr_keep(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	long crid = sys_checkpoint(c->pid, -1, CHECKPOINT_KEEP);
+
+	ASSERT_LT(0, crid) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	return crid;
 }
 
 /* Checkpoints that are kept and forgotten; @may_fail: an errno that some may give, or 0. */

@@ -404,8 +404,7 @@ static void unsuitable(struct __test_metadata *_metadata, int fd, const char *wh
 	EXPECT_EQ(-1, sys_checkpoint(c.pid, fd, CHECKPOINT_KILL));
 	EXPECT_EQ(EINVAL, errno);
 
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid);
+	crid = cr_keep(_metadata, &c);
 	EXPECT_EQ(-1, sys_checkpoint(crid, fd, CHECKPOINT_WRITE));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_NE(NULL, strstr(cr_reason(), what));

@@ -173,10 +173,7 @@ TEST(container_out_of_memory)
 		SKIP(return, "no memory controller, or not root");
 	ASSERT_TRUE(group_limit(&container, LIMIT));
 	cr_begin(_metadata, &c, changes_all);
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid) {
-		TH_LOG("%s: %s", strerror(errno), cr_reason());
-	}
+	crid = cr_keep(_metadata, &c);
 	touch(c.dir, "change");
 	touch(c.dir, ".go");
 	ASSERT_EQ(c.pid, waitpid(c.pid, &status, 0));

@@ -393,8 +393,7 @@ TEST(written_later)
 	init(4, 0, 2, 0, 3, 1);
 	cr_begin(_metadata, &c, family);
 	before = sum_of(_metadata, c.pid, pss);
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid);
+	crid = cr_keep(_metadata, &c);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
 	cr_save_kept(_metadata, &c, crid, 0);
 	check_size(_metadata, &c);
@@ -478,8 +477,7 @@ static void swap_kept(struct __test_metadata *_metadata, const char *group)
 	long crid;
 
 	cr_begin(_metadata, &c, family);
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid);
+	crid = cr_keep(_metadata, &c);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
 	swap_out(_metadata, group, NULL);
 	cr_save_kept(_metadata, &c, crid, CHECKPOINT_KEEP);

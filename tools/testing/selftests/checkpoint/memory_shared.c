@@ -117,10 +117,7 @@ TEST(family_stays_shared)
 	before = tree_pss(_metadata, c.pid);
 	/* One full copy, and an eighth for each child. */
 	EXPECT_LT(before, SIZE / 1024 * 3 / 2);
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid) {
-		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
-	}
+	crid = cr_keep(_metadata, &c);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
 	cr_load_from(_metadata, &c, crid, -1, 0);
 	/* Half of each page is the checkpoint's. */
@@ -161,8 +158,7 @@ TEST(refused_another_file)
 	int fd;
 
 	cr_begin(_metadata, &c, file_page);
-	crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, crid);
+	crid = cr_keep(_metadata, &c);
 	ASSERT_TRUE(cr_kill_tree(c.pid));
 	snprintf(path, sizeof(path), "%s/mapped", c.dir);
 	ASSERT_EQ(0, unlink(path));

@@ -99,14 +99,9 @@ TEST(stopped_task_is_killed)
 
 static void with_zombie(struct cr_child *c)
 {
-	pid_t child = fork();
-	siginfo_t info;
+	pid_t child = cr_zombie(c, 3);
 	int status;
 
-	CR_CHECK(c, child >= 0);
-	if (!child)
-		_exit(3);
-	CR_CHECK(c, !waitid(P_PID, child, &info, WEXITED | WNOWAIT));
 	cr_ready(c);
 	CR_CHECK(c, waitpid(child, &status, 0) == child && status == 3 << 8);
 }

@@ -62,7 +62,6 @@ TEST(one_process_again_and_again)
 static void family(struct cr_child *c)
 {
 	pid_t kept = fork(), lost, dead;
-	siginfo_t info = {};
 	int status;
 
 	if (!kept)
@@ -77,10 +76,7 @@ static void family(struct cr_child *c)
 		for (;;)
 			pause();
 	}
-	dead = fork();
-	if (!dead)
-		_exit(3);
-	CR_CHECK(c, !waitid(P_PID, dead, &info, WEXITED | WNOWAIT));
+	dead = cr_zombie(c, 3);
 	while (getpgid(lost) != lost)
 		cr_sleep_ms(CR_POLL_MS);
 	cr_ready(c);

@@ -102,8 +102,7 @@ TEST(list)
 	EXPECT_EQ(0444U, st.st_mode & 07777);
 	EXPECT_EQ(0U, st.st_uid);
 	cr_begin(_metadata, &c, do_nothing);
-	l.crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
-	ASSERT_LT(0, l.crid);
+	l.crid = cr_keep(_metadata, &c);
 	snprintf(l.expected, sizeof(l.expected), "%d 0 ", c.pid);
 	EXPECT_EQ(0, read_list(&l));
 	EXPECT_EQ(0, run_as(_metadata, USER, 0, read_list, &l));

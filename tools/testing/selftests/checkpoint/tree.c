@@ -125,14 +125,9 @@ static void forks_all_the_time(struct cr_child *c)
 
 static void zombie_among_forks(struct cr_child *c)
 {
-	pid_t zombie = fork(), pid[3];
-	siginfo_t info;
+	pid_t zombie = cr_zombie(c, 3), pid[3];
 	int status, i;
 
-	CR_CHECK(c, zombie >= 0);
-	if (!zombie)
-		_exit(3);
-	CR_CHECK(c, !waitid(P_PID, zombie, &info, WEXITED | WNOWAIT));
 	for (i = 0; i < 3; i++) {
 		pid[i] = fork();
 		CR_CHECK(c, pid[i] >= 0);
