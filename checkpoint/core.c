@@ -290,7 +290,8 @@ static int phase_dump(struct cr_ctx *ctx)
 	if (down_read_killable(&cr_dump_sem))
 		return cr_fail(ctx, -EINTR, "interrupted");
 	/* a rollback may have been quicker */
-	err = cr_freeze_verify(ctx) ?: dump_tree(ctx);
+	err = cr_freeze_verify(ctx) ?: cr_tree_hold(ctx) ?: dump_tree(ctx);
+	cr_tree_unhold(ctx);
 	up_read(&cr_dump_sem);
 	return err;
 }

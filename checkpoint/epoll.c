@@ -49,19 +49,27 @@ static bool has_file(struct files_struct *files, const struct file *file)
 	return false;
 }
 
+/* Looked for only once, as there may be many entries and many descriptors. */
+static bool has_epoll(struct cr_task *t, const struct file *epoll)
+{
+	if (t->epoll != epoll) {
+		t->epoll = epoll;
+		t->has_epoll = has_file(t->files, epoll);
+	}
+	return t->has_epoll;
+}
+
 /* Somebody who has @item open as it was added, and the epoll instance too. */
 static struct cr_task *item_owner(struct cr_ctx *ctx, const struct file *epoll,
 				  const struct eventpoll_item *item, struct cr_task *last)
 {
 	struct cr_task *t;
 
-	if (last && files_lookup_fd_raw(last->task->files, item->fd) == item->file)
+	if (last && files_lookup_fd_raw(last->files, item->fd) == item->file)
 		return last;
 	list_for_each_entry(t, &ctx->tasks, list) {
-		struct files_struct *files = t->task->files;
-
-		if (files && files_lookup_fd_raw(files, item->fd) == item->file &&
-		    has_file(files, epoll))
+		if (t->files && files_lookup_fd_raw(t->files, item->fd) == item->file &&
+		    has_epoll(t, epoll))
 			return t;
 	}
 	return NULL;
@@ -75,6 +83,9 @@ static int epoll_dump_refs(struct cr_ctx *ctx, struct file *file)
 	int ret, nr = 0;
 
 	while ((ret = eventpoll_next_item(file, &item)) > 0) {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return cr_fail(ctx, -EINTR, "interrupted");
 		/* item.file may be trusted only if an owner was found */
 		owner = item_owner(ctx, file, &item, owner);
 		if (!owner)

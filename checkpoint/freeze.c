@@ -468,8 +468,7 @@ int cr_freeze_verify(struct cr_ctx *ctx)
 
 	list_for_each_entry(t, &ctx->tasks, list) {
 		if (t->hold == CR_HOLD_PARKED && __fatal_signal_pending(t->task))
-			return cr_fail(ctx, -ESRCH, "pid %d (%s): was killed meanwhile",
-				       cr_pid(t), t->task->comm);
+			return cr_task_gone(ctx, t);
 		if (t->hold == CR_HOLD_STOPPED &&
 		    (READ_ONCE(ctx->disturbed) || !task_is_stopped(t->task) ||
 		     switches(t->task) != t->switches)) {

@@ -285,6 +285,12 @@ enum cr_hold {
  * @queued: @work was given to the task, and holds a reference to @ctx
  * @work: checkpoint: parks it; restart: restores it; runs in its own context
  * @switches: context switches when it was found stopped
+ * @mm: checkpoint: leaders only, while the tree is dumped; referenced, like @files
+ *      and @fs, because a task that is stopped by job control may be killed
+ * @files: as @mm; what is to be known of descriptors is read from here
+ * @fs: as @mm
+ * @epoll: the epoll instance that was last looked for in @files
+ * @has_epoll: whether it is there
  * @rec: restart: CR_IMG_THREAD record
  * @process_rec: restart: CR_IMG_PROCESS record
  * @new_pid: rollback: reserved for it, because nobody had the number
@@ -312,6 +318,11 @@ struct cr_task {
 	bool queued;
 	struct callback_head work;
 	unsigned long switches;
+	struct mm_struct *mm;
+	struct files_struct *files;
+	struct fs_struct *fs;
+	const struct file *epoll;
+	bool has_epoll;
 
 	const struct cr_rec *rec;
 	const struct cr_rec *process_rec;
@@ -622,6 +633,13 @@ static inline pid_t cr_pid(const struct cr_task *t)
 	return t->leader->tid;
 }
 
+/* It was killed while it was being dumped. */
+static inline int cr_task_gone(struct cr_ctx *ctx, const struct cr_task *t)
+{
+	return cr_fail(ctx, -ESRCH, "pid %d (%s): was killed meanwhile", cr_pid(t),
+		       t->task->comm);
+}
+
 /* Restart: the record of the process of @t. */
 static inline const struct cr_img_process *cr_img_process(const struct cr_task *t)
 {
@@ -646,6 +664,17 @@ static inline struct sighand_struct *cr_sighand(void)
 
 /* Before a process is dumped: refuse, by name, what cannot be restored. */
 int cr_process_refuse(struct cr_ctx *ctx, struct cr_task *t);
+
+/* Before anything is restored: refuse, by name, what the tree would inherit. */
+int cr_caller_refuse(struct cr_ctx *ctx);
+
+/* While the tree is dumped: memory, files and directories do not go away. */
+int cr_tree_hold(struct cr_ctx *ctx);
+void cr_tree_unhold(struct cr_ctx *ctx);
+void cr_task_unhold(struct cr_task *t);
+
+/* In the caller of restart(), last: the limit that is for signals to come. */
+void cr_rlimit_late(struct cr_ctx *ctx);
 
 /*
  * The last thing each restored thread does: credentials come into force, and

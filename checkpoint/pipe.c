@@ -146,7 +146,7 @@ int cr_pipe_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	return ret;
 }
 
-static u64 pipe_ends(const struct file *file)
+static u32 pipe_ends(const struct file *file)
 {
 	return !!(file->f_mode & FMODE_READ) + !!(file->f_mode & FMODE_WRITE);
 }
@@ -157,13 +157,12 @@ static int pipe_refuse(struct cr_ctx *ctx, const struct pipe_inode_info *pipe)
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		struct files_struct *files = t->task->files;
 		unsigned int fd, max = 0;
 
-		if (files)
-			max = rcu_dereference_raw(files->fdt)->max_fds;
+		if (t->files)
+			max = rcu_dereference_raw(t->files->fdt)->max_fds;
 		for (fd = 0; fd < max; fd++) {
-			struct file *file = files_lookup_fd_raw(files, fd);
+			struct file *file = files_lookup_fd_raw(t->files, fd);
 
 			if (file && cr_pipe_end_match(file) &&
 			    file->private_data == pipe)
@@ -175,21 +174,35 @@ static int pipe_refuse(struct cr_ctx *ctx, const struct pipe_inode_info *pipe)
 	return cr_fail(ctx, -EOPNOTSUPP, "pipe: other end is outside the tree");
 }
 
-/* Ends of @pipe that were dumped; slow, for the message only. */
-static u64 pipe_ends_dumped(struct cr_ctx *ctx, const struct pipe_inode_info *pipe)
+/* A pipe of which not all ends were dumped: tell of it, or that there is none. */
+static int pipes_refuse(struct cr_ctx *ctx)
 {
 	const struct cr_objref *ref = &ctx->objref;
-	u64 ends = 0;
-	u32 i;
+	const struct pipe_inode_info *missing = NULL;
+	u32 *ends, i;
 
+	/* by object id */
+	ends = kvcalloc(ctx->nr_objects + 1, sizeof(*ends), GFP_KERNEL_ACCOUNT);
+	if (!ends)
+		return cr_fail(ctx, -ENOMEM, "no memory to look for the other end of a pipe");
 	for (i = 0; i < ref->nr_slots; i++) {
 		const struct file *file = ref->slots[i].obj;
 
-		if (file && ref->slots[i].type == CR_IMG_FILE &&
-		    cr_pipe_end_match((struct file *)file) && file->private_data == pipe)
-			ends += pipe_ends(file);
+		if (ref->slots[i].type == CR_IMG_FILE &&
+		    cr_pipe_end_match((struct file *)file))
+			ends[cr_obj_id(ctx, CR_IMG_PIPE, file->private_data)] += pipe_ends(file);
 	}
-	return ends;
+	for (i = 0; i < ref->nr_slots && !missing; i++) {
+		const struct pipe_inode_info *pipe = ref->slots[i].obj;
+
+		if (ref->slots[i].type == CR_IMG_PIPE &&
+		    pipe->readers + pipe->writers != ends[ref->slots[i].id])
+			missing = pipe;
+	}
+	kvfree(ends);
+	if (missing)
+		return pipe_refuse(ctx, missing);
+	return cr_fail(ctx, -EBUSY, "pipe: an end is being closed outside the tree");
 }
 
 /*
@@ -212,17 +225,7 @@ int cr_pipes_check_peers(struct cr_ctx *ctx)
 			dumped += pipe_ends(ref->slots[i].obj);
 		}
 	}
-	if (have == dumped)
-		return 0;
-
-	for (i = 0; i < ref->nr_slots; i++) {
-		const struct pipe_inode_info *pipe = ref->slots[i].obj;
-
-		if (ref->slots[i].type == CR_IMG_PIPE &&
-		    pipe->readers + pipe->writers != pipe_ends_dumped(ctx, pipe))
-			return pipe_refuse(ctx, pipe);
-	}
-	return cr_fail(ctx, -EBUSY, "pipe: an end is being closed outside the tree");
+	return have == dumped ? 0 : pipes_refuse(ctx);
 }
 
 /* ---- restart ---- */

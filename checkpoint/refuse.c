@@ -105,10 +105,8 @@ static int refuse_namespaces(struct cr_ctx *ctx, struct cr_task *t)
 		put_nsproxy(ns);
 	if (root)
 		put_nsproxy(root);
-	/* one that was stopped, not parked */
 	if (gone)
-		return cr_fail(ctx, -ESRCH, "pid %d (%s): was killed meanwhile", t->tid,
-			       task->comm);
+		return cr_task_gone(ctx, t);
 	if (pid_ns != ctx->pid_ns)
 		return refuse(ctx, t, "nested PID namespace");
 	if (what)
@@ -118,9 +116,23 @@ static int refuse_namespaces(struct cr_ctx *ctx, struct cr_task *t)
 	return 0;
 }
 
-/* What other parts of the kernel watch or drive the task with. */
-static const char *watched(struct task_struct *task)
+#ifdef CONFIG_UPROBES
+/* Of a task that is not parked but stopped it may be freed at any time. */
+static bool is_probed(struct cr_task *t)
 {
+	struct uprobe_task *utask = t->task->utask;
+
+	if (!utask || t->hold == CR_HOLD_STOPPED)
+		return utask;
+	return utask->active_uprobe || utask->return_instances;
+}
+#endif
+
+/* What other parts of the kernel watch or drive the task with. */
+static const char *watched(struct cr_task *t)
+{
+	struct task_struct *task = t->task;
+
 	if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER))
 		return "kernel thread";
 	if (task->ptrace)
@@ -140,7 +152,7 @@ static const char *watched(struct task_struct *task)
 		return "perf events";
 #endif
 #ifdef CONFIG_UPROBES
-	if (task->utask && (task->utask->active_uprobe || task->utask->return_instances))
+	if (is_probed(t))
 		return "user space probe (uprobes)";
 #endif
 	return NULL;
@@ -179,7 +191,7 @@ static const char *has_state(struct task_struct *task)
 static int refuse_thread(struct cr_ctx *ctx, struct cr_task *t)
 {
 	struct task_struct *leader = t->leader->task, *task = t->task;
-	const char *what = watched(task);
+	const char *what = watched(t);
 
 	if (!what)
 		what = has_state(task);
@@ -212,15 +224,11 @@ static pid_t mm_sharer(struct cr_ctx *ctx, struct task_struct *task, struct mm_s
 
 static int refuse_shared_mm(struct cr_ctx *ctx, struct cr_task *t)
 {
-	struct mm_struct *mm = get_task_mm(t->task);
 	pid_t pid = 0;
 
-	if (!mm)
-		return cr_fail(ctx, -EBUSY, "pid %d exited", t->tid);
 	/* Others than tasks hold references too; look only if one may be a task. */
-	if (atomic_read(&mm->mm_users) - 1 > get_nr_threads(t->task))
-		pid = mm_sharer(ctx, t->task, mm);
-	mmput_async(mm);
+	if (atomic_read(&t->mm->mm_users) - 1 > get_nr_threads(t->task))
+		pid = mm_sharer(ctx, t->task, t->mm);
 	if (pid)
 		return cr_fail(ctx, -EOPNOTSUPP,
 			       "pid %d (%s): memory shared with pid %d (CLONE_VM): not supported",
@@ -252,19 +260,20 @@ out:
 }
 
 /*
- * Shared with another process. Another checkpoint or a rollback may hold references
- * to files and directories as well: look only if one may be of a task.
+ * Shared with another process. This checkpoint holds references to files and
+ * directories, and another one or a rollback may as well: look only if one may
+ * be of a task.
  */
-static const char *shared_outside(struct task_struct *task)
+static const char *shared_outside(struct cr_task *t)
 {
+	struct task_struct *task = t->task;
 	struct sighand_struct *sighand;
 	const char *what = NULL;
 	unsigned long flags;
 	int nr = get_nr_threads(task);
 
 	task_lock(task);
-	if ((task->files && atomic_read(&task->files->count) > nr) ||
-	    (task->fs && task->fs->users > nr))
+	if (atomic_read(&t->files->count) - 1 > nr || t->fs->users - 1 > nr)
 		what = used_outside(task);
 	task_unlock(task);
 	if (what)
@@ -312,6 +321,6 @@ int cr_process_refuse(struct cr_ctx *ctx, struct cr_task *t)
 			return ctx->err;
 	if (refuse_shared_mm(ctx, t))
 		return ctx->err;
-	what = shared_outside(t->task);
+	what = shared_outside(t);
 	return what ? refuse(ctx, t, what) : 0;
 }

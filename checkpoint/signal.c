@@ -32,11 +32,6 @@ static void set_mask(sigset_t *set, u64 mask)
 	set->sig[0] = mask & ~CR_SIG_KERNEL_ONLY;
 }
 
-static int gone(struct cr_ctx *ctx, struct cr_task *t)
-{
-	return cr_fail(ctx, -EBUSY, "pid %d exited", t->tid);
-}
-
 /* ---- dispositions ---- */
 
 /**
@@ -63,7 +58,7 @@ int cr_sigaction_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	sighand = lock_task_sighand(t->task, &flags);
 	if (!sighand) {
 		cr_rec_drop(ctx, img);
-		return gone(ctx, t);
+		return cr_task_gone(ctx, t);
 	}
 	for (i = 0; i < _NSIG; i++) {
 		const struct sigaction *sa = &sighand->action[i].sa;
@@ -326,7 +321,7 @@ static int dump_pending(struct cr_ctx *ctx, struct cr_task *t, bool shared, u32 
 			return cr_fail(ctx, ctx->hb.err, "no memory for pending signals");
 		sighand = lock_task_sighand(task, &flags);
 		if (!sighand)
-			return gone(ctx, t);
+			return cr_task_gone(ctx, t);
 		need = room_needed(pending);
 		if (need > room)
 			spin_unlock_irqrestore(&sighand->siglock, flags);

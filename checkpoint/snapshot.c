@@ -97,9 +97,8 @@ void cr_snap_set_parent(struct cr_ctx *ctx, u32 id, struct cr_task *parent)
 {
 	struct cr_snap *snap = cr_snap_find(ctx, id);
 
-	/* only a pointer to look up: it is not used as an address space */
-	if (snap && parent)
-		snap->parent_id = cr_obj_id(ctx, CR_IMG_MM, READ_ONCE(parent->task->mm));
+	if (snap && parent && parent->mm)
+		snap->parent_id = cr_obj_id(ctx, CR_IMG_MM, parent->mm);
 }
 
 /**

@@ -106,43 +106,89 @@ static void put_fs(struct fs_struct *fs)
 		free_fs_struct(fs);
 }
 
-/* References, because a task that is stopped by job control may be killed. */
-static int dump_shared(struct cr_ctx *ctx, struct cr_task *t, struct cr_img_process *img)
+static int hold_process(struct cr_ctx *ctx, struct cr_task *t)
 {
 	struct task_struct *task = t->task;
-	struct files_struct *files;
-	struct fs_struct *fs;
-	struct mm_struct *mm;
 
-	mm = get_task_mm(task);
+	t->mm = get_task_mm(task);
 	task_lock(task);
-	files = task->files;
-	if (files)
-		atomic_inc(&files->count);
-	fs = task->fs;
-	if (fs)
-		get_fs(fs);
+	t->files = task->files;
+	if (t->files)
+		atomic_inc(&t->files->count);
+	t->fs = task->fs;
+	if (t->fs)
+		get_fs(t->fs);
 	task_unlock(task);
+	if (t->mm && t->files && t->fs)
+		return 0;
+	return cr_task_gone(ctx, t);
+}
 
-	if (mm && files && fs) {
-		cr_set_where(ctx, "pid %d", t->tid);
-		img->mm_id = cr_obj_dump(ctx, CR_IMG_MM, mm);
-		if (img->mm_id)
-			cr_snap_set_parent(ctx, img->mm_id, t->parent);
-		if (img->mm_id)
-			img->files_id = cr_obj_dump(ctx, CR_IMG_FILES, files);
-		if (img->files_id)
-			img->fs_id = cr_obj_dump(ctx, CR_IMG_FS, fs);
-	} else {
-		cr_fail(ctx, -EBUSY, "pid %d exited", t->tid);
+/**
+ * cr_tree_hold() - nothing of the tree goes away while it is dumped
+ * @ctx: the checkpoint; nobody moves, but who is in a job control stop may be killed
+ *
+ * That a killed task holds its open files no longer is found out at the end
+ * only, and by then pointers to them are in the object table. Undo it with
+ * cr_tree_unhold(), also on error.
+ *
+ * Return: 0, or -ESRCH as told.
+ */
+int cr_tree_hold(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader == t && t->hold != CR_HOLD_ZOMBIE && hold_process(ctx, t))
+			return ctx->err;
 	}
+	return 0;
+}
 
-	if (fs)
-		put_fs(fs);
-	if (files)
-		put_files_struct(files);
-	if (mm)
-		mmput_async(mm);
+/**
+ * cr_task_unhold() - drop what cr_tree_hold() has taken, if that is not done yet
+ * @t: any
+ */
+void cr_task_unhold(struct cr_task *t)
+{
+	if (t->fs)
+		put_fs(t->fs);
+	if (t->files)
+		put_files_struct(t->files);
+	if (t->mm)
+		mmput_async(t->mm);
+	t->fs = NULL;
+	t->files = NULL;
+	t->mm = NULL;
+}
+
+/**
+ * cr_tree_unhold() - the tree has been dumped, or could not be
+ * @ctx: the checkpoint; to be called before anybody runs again
+ *
+ * What a killed task has left behind is dropped when the others run again: its
+ * files may take their time to be closed.
+ */
+void cr_tree_unhold(struct cr_ctx *ctx)
+{
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->files == READ_ONCE(t->task->files))
+			cr_task_unhold(t);
+	}
+}
+
+static int dump_shared(struct cr_ctx *ctx, struct cr_task *t, struct cr_img_process *img)
+{
+	cr_set_where(ctx, "pid %d", t->tid);
+	img->mm_id = cr_obj_dump(ctx, CR_IMG_MM, t->mm);
+	if (img->mm_id)
+		cr_snap_set_parent(ctx, img->mm_id, t->parent);
+	if (img->mm_id)
+		img->files_id = cr_obj_dump(ctx, CR_IMG_FILES, t->files);
+	if (img->files_id)
+		img->fs_id = cr_obj_dump(ctx, CR_IMG_FS, t->fs);
 	return ctx->err;
 }
 

@@ -40,6 +40,7 @@ static struct cr_task *task_alloc(struct cr_ctx *ctx)
 
 static void task_free(struct cr_task *t)
 {
+	cr_task_unhold(t);
 	if (t->has_stack)
 		put_task_stack(t->task);
 	if (t->task)

@@ -320,19 +320,17 @@ static int take_failed(struct cr_ctx *ctx, int err)
 
 static int take_process(struct cr_ctx *ctx, struct cr_task *t)
 {
-	struct mm_struct *mm = get_task_mm(t->task);
 	struct cr_verify *v;
 	int err = 0;
 
-	/* a zombie, or on the way there, which the end of the dump will see */
-	if (!mm)
+	/* a zombie */
+	if (!t->mm)
 		return 0;
-	v = verify_alloc(ctx, cr_obj_id(ctx, CR_IMG_MM, mm));
+	v = verify_alloc(ctx, cr_obj_id(ctx, CR_IMG_MM, t->mm));
 	if (v) {
 		v->pid = cr_pid(t);
-		err = take_mm(v, mm);
+		err = take_mm(v, t->mm);
 	}
-	mmput(mm);
 	return err ? take_failed(ctx, err) : ctx->err;
 }
 
