@@ -240,7 +240,7 @@ static int phase_prepare(struct cr_ctx *ctx, pid_t pid)
 		get_fs_root(ctx->root->task->fs, &ctx->root_path);
 	task_unlock(ctx->root->task);
 	if (!ctx->root_path.mnt)
-		return cr_fail(ctx, -ESRCH, "pid %d: has exited", pid);
+		return cr_root_gone(ctx);
 	if (cr_objref_init(ctx, ctx->nr_tasks * 32))
 		return cr_fail(ctx, -ENOMEM, "no memory for the objects of the tree");
 	/* a task has about 4 KiB of records without its mappings and files */

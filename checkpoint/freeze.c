@@ -215,6 +215,15 @@ static void cr_park(struct callback_head *work)
 	let_go(ctx);
 }
 
+/*
+ * Who writes a core dump must not be woken up: it would be cut off. It parks no
+ * more, but exits.
+ */
+static enum task_work_notify_mode how_to_ask(const struct cr_task *t)
+{
+	return READ_ONCE(t->task->signal->core_state) ? TWA_NONE : TWA_SIGNAL;
+}
+
 static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 {
 	/* what was found to be exiting in an earlier pass is not asked again */
@@ -225,7 +234,7 @@ static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 	cr_ctx_get(ctx);
 	refcount_inc(&ctx->tree_refs);
 	t->queued = true;
-	if (task_work_add(t->task, &t->work, TWA_SIGNAL)) {
+	if (task_work_add(t->task, &t->work, how_to_ask(t))) {
 		/* exiting, or has */
 		t->queued = false;
 		let_go(ctx);
@@ -245,7 +254,11 @@ static void look_at(struct cr_ctx *ctx, struct cr_task *t)
 			cr_pid(t), t->task->comm);
 	if (t->hold != CR_HOLD_NONE)
 		return;
-	if (task_is_stopped(t->task)) {
+	/* nobody is to stand still for the time that takes */
+	if (READ_ONCE(t->task->signal->core_state)) {
+		cr_fail(ctx, -EBUSY, "pid %d (%s): its core dump is being written; try again",
+			cr_pid(t), t->task->comm);
+	} else if (task_is_stopped(t->task)) {
 		t->switches = switches(t->task);
 		if (set_hold(t, CR_HOLD_NONE, CR_HOLD_STOPPED))
 			arrive(ctx);
@@ -305,9 +318,41 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 	}
 }
 
-static int root_gone(struct cr_ctx *ctx)
+/**
+ * cr_root_gone() - the first task of the tree is not there any more
+ * @ctx: the checkpoint
+ *
+ * When another thread calls execve(), the first one dies, and the other one takes
+ * its pid: then somebody is there who is to be looked for again.
+ *
+ * Return: -ESRCH, or -EAGAIN as cr_tree_changed(), as told.
+ */
+int cr_root_gone(struct cr_ctx *ctx)
 {
+	const struct task_struct *task = ctx->root->task;
+
+	if (READ_ONCE(task->signal->group_exec_task) || READ_ONCE(task->group_leader) != task)
+		return cr_tree_changed(ctx, ctx->root);
 	return cr_fail(ctx, -ESRCH, "pid %d: has exited", ctx->root->tid);
+}
+
+/*
+ * @t does not exist any more. Has something become of those who were of it that
+ * cannot be followed: a thread, perhaps not known yet, has executed a program and
+ * is what @t was, or a zombie has been reaped?
+ */
+static bool is_in_disorder(const struct cr_task *t)
+{
+	const struct cr_task *child;
+
+	/* in execve() alone the leader goes before the others of its group */
+	if (t->leader == t && get_nr_threads(t->task))
+		return true;
+	list_for_each_entry(child, &t->children, sibling) {
+		if (!pid_alive(child->task) && child->hold != CR_HOLD_GONE)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -316,8 +361,10 @@ static int root_gone(struct cr_ctx *ctx)
  */
 static int forget_gone(struct cr_ctx *ctx, struct cr_task *t)
 {
+	if (is_in_disorder(t))
+		return cr_tree_changed(ctx, t);
 	if (t == ctx->root)
-		return root_gone(ctx);
+		return cr_root_gone(ctx);
 	if (!list_empty(&t->children) && cr_tree_rehome(ctx))
 		return ctx->err;
 	if (!list_empty(&t->children) || !list_empty(&t->threads))
@@ -443,7 +490,7 @@ int cr_freeze(struct cr_ctx *ctx)
 	if (err)
 		return err;
 	if (ctx->root->hold == CR_HOLD_ZOMBIE && ctx->root->nr_threads == 1)
-		return root_gone(ctx);
+		return cr_root_gone(ctx);
 
 	if (!ctx->freeze_start_ns)
 		ctx->freeze_start_ns = ktime_get_ns();

@@ -358,6 +358,7 @@ void cr_objs_free(struct cr_ctx *ctx);
 /* tree.c: which tasks there are */
 int cr_tree_find(struct cr_ctx *ctx, pid_t pid);
 int cr_tree_walk(struct cr_ctx *ctx);
+int cr_tree_changed(struct cr_ctx *ctx, const struct cr_task *t);
 int cr_tree_rehome(struct cr_ctx *ctx);
 int cr_tree_recheck(struct cr_ctx *ctx);
 int cr_tree_build(struct cr_ctx *ctx);
@@ -367,6 +368,7 @@ void cr_task_remove(struct cr_ctx *ctx, struct cr_task *t);
 
 /* freeze.c */
 extern unsigned int cr_freeze_timeout_ms;
+int cr_root_gone(struct cr_ctx *ctx);
 int cr_freeze(struct cr_ctx *ctx);
 int cr_freeze_verify(struct cr_ctx *ctx);
 void cr_thaw(struct cr_ctx *ctx);

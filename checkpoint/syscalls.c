@@ -53,9 +53,11 @@
  *   have CAP_CHECKPOINT_RESTORE
  * - -EOPNOTSUPP: something in the tree is not supported; the reason names it
  * - -EBUSY: a task does not come to rest in kernel.checkpoint_freeze_timeout_ms,
- *   or waits in vfork()
- * - -EAGAIN: a stopped task was continued meanwhile, or a task has left the tree,
- *   each time that it was tried
+ *   waits in vfork() or writes a core dump; or a pipe, a socket or an epoll
+ *   instance of the tree is being used outside of it
+ * - -EAGAIN: a stopped task was continued meanwhile, a task has left the tree or
+ *   executed a program, or memory was changed from outside, each time that it was
+ *   tried
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -ENOMEM: out of memory, or of what the memory cgroup allows
  * - -EINTR: the caller was killed

@@ -235,7 +235,8 @@ static int check_task(struct cr_ctx *ctx, struct cr_task *t)
 	if (t->task->flags & (PF_KTHREAD | PF_USER_WORKER))
 		return cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): kernel thread: not supported",
 			       t->tid, t->task->comm);
-	if (!ptrace_may_access(t->task, PTRACE_MODE_ATTACH_REALCREDS))
+	/* Yama says no to everybody for who is gone; cr_freeze() notices that */
+	if (!ptrace_may_access(t->task, PTRACE_MODE_ATTACH_REALCREDS) && pid_alive(t->task))
 		return cr_fail(ctx, -EPERM,
 			       "pid %d (%s): you may not trace it, so not checkpoint it",
 			       t->tid, t->task->comm);
@@ -285,7 +286,14 @@ static bool has_moved(struct cr_ctx *ctx, struct cr_task *t, struct cr_task **pa
 	return true;
 }
 
-static int left_tree(struct cr_ctx *ctx, struct cr_task *t)
+/**
+ * cr_tree_changed() - the tree is not what it was when its tasks were found
+ * @ctx: the checkpoint; begins again, a few times
+ * @t: whose place has changed
+ *
+ * Return: -EAGAIN, as told.
+ */
+int cr_tree_changed(struct cr_ctx *ctx, const struct cr_task *t)
 {
 	ctx->unsteady = true;
 	return cr_fail(ctx, -EAGAIN, "pid %d (%s): has left the tree meanwhile; try again",
@@ -318,7 +326,7 @@ int cr_tree_rehome(struct cr_ctx *ctx)
 		list_move_tail(&t->sibling, &parent->children);
 	}
 	read_unlock(&tasklist_lock);
-	return lost ? left_tree(ctx, lost) : 0;
+	return lost ? cr_tree_changed(ctx, lost) : 0;
 }
 
 /**
@@ -346,7 +354,7 @@ int cr_tree_recheck(struct cr_ctx *ctx)
 		pid_t tid = task_pid_nr_ns(t->task, ctx->pid_ns);
 
 		if (!tid)
-			return left_tree(ctx, t);
+			return cr_tree_changed(ctx, t);
 		t->tid = tid;
 	}
 	return 0;

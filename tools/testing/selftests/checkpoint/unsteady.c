@@ -2,6 +2,8 @@
 /*
  * Trees that change while they are being stopped.
  */
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -122,16 +124,206 @@ TEST(stopped_and_continued)
 	cr_begin(_metadata, &c, waiter);
 	pid = fork();
 	ASSERT_LE(0, pid);
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (!pid) {
 		kill(c.pid, SIGSTOP);
 		cr_sleep_ms(1);
 		kill(c.pid, SIGCONT);
 		cr_sleep_ms(1);
 	}
-	cr_keep_often(_metadata, &c, ROUNDS, 0);
+	/* ten times in a row it may be continued too early */
+	EXPECT_GT(ROUNDS, cr_keep_often(_metadata, &c, ROUNDS, EAGAIN));
 	EXPECT_EQ(0, kill(pid, SIGKILL));
 	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
 	EXPECT_EQ(0, kill(c.pid, SIGCONT));
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
+/* ---- execve() ---- */
+
+#define EXECS_AGAIN	"executes-itself"
+
+static char *const exec_args[] = { "unsteady", EXECS_AGAIN, NULL };
+
+static void *exec_again(void *arg)
+{
+	usleep(rand() % 3000);
+	execv("/proc/self/exe", exec_args);
+	_exit(1);
+}
+
+/*
+ * This program as the workload's child: a thread that is not the first one executes
+ * it again, and is the first one then. It ends when the directory says so.
+ */
+__attribute__((constructor))
+static void maybe_exec_again(int argc, char **argv)
+{
+	pthread_t thread;
+
+	if (argc != 2 || strcmp(argv[1], EXECS_AGAIN))
+		return;
+	if (!access("go", F_OK))
+		_exit(0);
+	srand(getpid() + clock());
+	if (pthread_create(&thread, NULL, exec_again, NULL))
+		_exit(2);
+	for (;;)
+		pause();
+}
+
+static pid_t start_execs(struct cr_child *c)
+{
+	pid_t pid = fork();
+
+	CR_CHECK(c, pid >= 0);
+	if (pid)
+		return pid;
+	execv("/proc/self/exe", exec_args);
+	_exit(1);
+}
+
+static void with_execs(struct cr_child *c)
+{
+	pid_t pid = start_execs(c);
+	int status;
+
+	cr_ready(c);
+	close(open("go", O_WRONLY | O_CREAT, 0600));
+	CR_CHECK(c, waitpid(pid, &status, 0) == pid && !status);
+}
+
+/* It is always there, with the same pid, so nobody has to wait for it. */
+TEST(thread_executes)
+{
+	static struct cr_pids p;
+	struct cr_child c;
+	long crid;
+	pid_t pid;
+	int i;
+
+	cr_begin(_metadata, &c, with_execs);
+	cr_keep_often(_metadata, &c, ROUNDS, EAGAIN);
+	cr_tree_pids(c.pid, &p);
+	ASSERT_EQ(2, p.nr);
+	pid = p.pid[0] == c.pid ? p.pid[1] : p.pid[0];
+	for (i = 0; i < ROUNDS; i++) {
+		crid = sys_checkpoint(pid, -1, CHECKPOINT_KEEP);
+		EXPECT_TRUE(crid > 0 || errno == EAGAIN) {
+			TH_LOG("round %d: %s: %s", i, strerror(errno), cr_reason());
+		}
+		if (crid > 0)
+			EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
+/* ---- core dump ---- */
+
+#define CORE_PATTERN	"/proc/sys/kernel/core_pattern"
+#define CORE_BYTES	(16 << 20)
+
+FIXTURE(core) {
+	char before[128];
+	char dir[32];
+};
+
+FIXTURE_SETUP(core)
+{
+	char path[64], text[256];
+	int fd;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	snprintf(self->dir, sizeof(self->dir), "/tmp/cr-core.XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->dir));
+	snprintf(path, sizeof(path), "%s/take", self->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	ASSERT_LE(0, fd);
+	/* the pipe is full until it begins to read */
+	dprintf(fd, "#!/bin/sh\ntouch %s/begun\n"
+		"while [ ! -e %s/read ]; do sleep 0.1; done\nwc -c >%s/size.new\n"
+		"mv %s/size.new %s/size\n", self->dir, self->dir, self->dir, self->dir, self->dir);
+	close(fd);
+	ASSERT_TRUE(cr_read_file(CORE_PATTERN, self->before, sizeof(self->before)));
+	snprintf(text, sizeof(text), "|%s", path);
+	ASSERT_TRUE(cr_write_file(CORE_PATTERN, text));
+}
+
+FIXTURE_TEARDOWN(core)
+{
+	static const char *const names[] = { "take", "begun", "read", "size" };
+	char path[64];
+	unsigned int i;
+
+	EXPECT_TRUE(cr_write_file(CORE_PATTERN, self->before));
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", self->dir, names[i]);
+		unlink(path);
+	}
+	EXPECT_EQ(0, rmdir(self->dir));
+}
+
+static void crashes(struct cr_child *c)
+{
+	pid_t pid = fork();
+	int status;
+
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		char *m = mmap(NULL, CORE_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		CR_CHECK(c, m != MAP_FAILED && !prctl(PR_SET_DUMPABLE, 1));
+		memset(m, 1, CORE_BYTES);
+		abort();
+	}
+	cr_ready(c);
+	CR_CHECK(c, waitpid(pid, &status, 0) == pid);
+	CR_CHECK(c, WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && WCOREDUMP(status));
+}
+
+static void wait_file(struct __test_metadata *_metadata, const char *dir, const char *name)
+{
+	char path[64];
+	int n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	for (n = 0; access(path, F_OK); n++) {
+		ASSERT_LT(n, CR_WAIT_S * 1000 / CR_POLL_MS);
+		cr_sleep_ms(CR_POLL_MS);
+	}
+}
+
+/* It is not cut off, and nobody stands still for it. */
+TEST_F(core, is_whole)
+{
+	char path[64], size[32];
+	struct cr_child c;
+	int i;
+
+	cr_begin(_metadata, &c, crashes);
+	wait_file(_metadata, self->dir, "begun");
+	snprintf(path, sizeof(path), "%s/read", self->dir);
+	EXPECT_EQ(-1, sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "core dump")) {
+		TH_LOG("%s", cr_reason());
+	}
+	for (i = 0; i < 20; i++) {
+		sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		if (i == 10)
+			EXPECT_EQ(0, mknod(path, S_IFREG | 0600, 0));
+	}
+	wait_file(_metadata, self->dir, "size");
+	snprintf(path, sizeof(path), "%s/size", self->dir);
+	ASSERT_TRUE(cr_read_file(path, size, sizeof(size)));
+	EXPECT_LE(CORE_BYTES, atol(size)) {
+		TH_LOG("the core dump is cut off after %s bytes", size);
+	}
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }
@@ -141,10 +333,20 @@ TEST(stopped_and_continued)
 #define NR_WAITERS	40
 #define TIMEOUT		"/proc/sys/kernel/checkpoint_freeze_timeout_ms"
 
+/* In a system call that takes long, nearly always. */
+static void populate(void)
+{
+	const size_t size = 64 << 20;
+
+	for (;;)
+		munmap(mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0), size);
+}
+
 /* A checkpoint that gives up has woken them up; they must not notice. */
 static void signal_waiters(struct cr_child *c)
 {
-	pid_t pid[NR_WAITERS];
+	pid_t pid[NR_WAITERS], busy;
 	siginfo_t info;
 	sigset_t set;
 	int i, status;
@@ -160,20 +362,17 @@ static void signal_waiters(struct cr_child *c)
 			_exit(0);
 		}
 	}
+	/* the last one, so that the others have been asked before */
+	busy = fork();
+	CR_CHECK(c, busy >= 0);
+	if (!busy)
+		populate();
 	cr_ready(c);
+	CR_CHECK(c, !kill(busy, SIGKILL) && waitpid(busy, &status, 0) == busy);
 	for (i = 0; i < NR_WAITERS; i++) {
 		CR_CHECK(c, !kill(pid[i], SIGUSR1));
 		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i] && !status);
 	}
-}
-
-static bool set_timeout(const char *ms)
-{
-	int fd = open(TIMEOUT, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, ms, strlen(ms)) == (ssize_t)strlen(ms);
-
-	close(fd);
-	return ok;
 }
 
 FIXTURE(hurry) {
@@ -183,12 +382,12 @@ FIXTURE(hurry) {
 FIXTURE_SETUP(hurry)
 {
 	ASSERT_TRUE(cr_read_file(TIMEOUT, self->before, sizeof(self->before)));
-	ASSERT_TRUE(set_timeout("1"));
+	ASSERT_TRUE(cr_write_file(TIMEOUT, "1"));
 }
 
 FIXTURE_TEARDOWN(hurry)
 {
-	EXPECT_TRUE(set_timeout(self->before));
+	EXPECT_TRUE(cr_write_file(TIMEOUT, self->before));
 }
 
 TEST_F(hurry, given_up)
@@ -196,7 +395,7 @@ TEST_F(hurry, given_up)
 	struct cr_child c;
 
 	cr_begin(_metadata, &c, signal_waiters);
-	cr_keep_often(_metadata, &c, ROUNDS, EBUSY);
+	EXPECT_LT(0, cr_keep_often(_metadata, &c, ROUNDS, EBUSY));
 	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }
