@@ -53,6 +53,8 @@ static bool peer_is_gone(struct sock *sk)
 
 int cr_unix_dump(struct cr_ctx *ctx, struct sock *sk, struct cr_img_file_socket *s)
 {
+	if (READ_ONCE(sk->sk_bound_dev_if))
+		return cr_sock_refuse(ctx, "unix, bound to an interface (SO_BINDTODEVICE)");
 	switch (READ_ONCE(sk->sk_state)) {
 	case TCP_LISTEN:
 		return cr_sock_refuse(ctx, "unix, listening");
@@ -133,6 +135,25 @@ int cr_unix_check(struct cr_ctx *ctx, const struct cr_rec *rec)
 	return 0;
 }
 
+/*
+ * SO_PEERCRED of a restored connection is that of no process, and not of the one
+ * who made the pair: a server would take itself for its client.
+ */
+static void forget_peer(struct sock *sk)
+{
+	const struct cred *cred;
+	struct pid *pid;
+
+	spin_lock(&sk->sk_peer_lock);
+	pid = sk->sk_peer_pid;
+	cred = sk->sk_peer_cred;
+	sk->sk_peer_pid = NULL;
+	sk->sk_peer_cred = NULL;
+	spin_unlock(&sk->sk_peer_lock);
+	put_pid(pid);
+	put_cred(cred);
+}
+
 int cr_unix_restore(struct cr_ctx *ctx, struct cr_task *t, struct socket *sock,
 		    const struct cr_img_file_socket *s)
 {
@@ -143,7 +164,6 @@ int cr_unix_restore(struct cr_ctx *ctx, struct cr_task *t, struct socket *sock,
 	if (err || s->state == CR_IMG_SOCKET_UNCONNECTED)
 		return err;
 
-	/* SO_PEERCRED is of who makes the pair: nobody more than the task itself. */
 	old = override_creds(t->cred);
 	err = sock_create(s->family, s->type, s->protocol, &peer);
 	if (!err) {
@@ -153,6 +173,7 @@ int cr_unix_restore(struct cr_ctx *ctx, struct cr_task *t, struct socket *sock,
 		sock_release(peer);
 	}
 	revert_creds(old);
+	forget_peer(sock->sk);
 	if (err)
 		return cr_fail(ctx, err, "socket: no unix socketpair can be made (%d)", err);
 	return 0;

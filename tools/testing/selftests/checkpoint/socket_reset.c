@@ -337,30 +337,70 @@ static socklen_t unix_addr(struct sockaddr_un *un)
 	return offsetof(struct sockaddr_un, sun_path) + strlen(PATH);
 }
 
-static void unix_client(struct cr_child *c)
+/* Nobody is at the other end of a copy's connection, above all not the copy itself. */
+static void check_peer(struct cr_child *c, int fd, bool there)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	gid_t groups[32];
+
+	CR_CHECK(c, !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len));
+	CR_CHECK(c, there ? peer.pid != getpid() : !peer.pid);
+	CR_CHECK(c, peer.uid == (there ? 0 : (uid_t)-1) && peer.gid == (there ? 0 : (gid_t)-1));
+	len = sizeof(groups);
+	CR_CHECK(c, !getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == there);
+}
+
+static int unix_connect(struct cr_child *c)
 {
 	struct sockaddr_un un;
 	socklen_t len = unix_addr(&un);
 	int fd = socket(AF_UNIX, unix_type, 0);
 
 	CR_CHECK(c, !connect(fd, (struct sockaddr *)&un, len));
+	return fd;
+}
+
+static void unix_client(struct cr_child *c)
+{
+	int fd = unix_connect(c);
+
 	cr_ready(c);
+	check_peer(c, fd, !is_copy(c));
 	if (is_copy(c))
 		check_reset(c, fd);
 	else
 		CR_CHECK(c, sk_echo(fd));
 }
 
-static void test_unix(struct __test_metadata *_metadata, int type)
+static void unix_left_alone(struct cr_child *c)
+{
+	int fd = unix_connect(c);
+	char byte;
+
+	CR_CHECK(c, read(fd, &byte, 1) == 0);
+	cr_ready(c);
+	check_peer(c, fd, !is_copy(c));
+	CR_CHECK(c, read(fd, &byte, 1) == 0);
+}
+
+static int unix_listener(struct __test_metadata *_metadata, int type)
 {
 	struct sockaddr_un un;
 	socklen_t len = unix_addr(&un);
-	int listener = socket(AF_UNIX, type | SOCK_CLOEXEC, 0), fd;
-	struct cr_child c;
+	int listener = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	unix_type = type;
 	ASSERT_EQ(0, bind(listener, (struct sockaddr *)&un, len));
 	ASSERT_EQ(0, listen(listener, 5));
+	return listener;
+}
+
+static void test_unix(struct __test_metadata *_metadata, int type)
+{
+	int listener = unix_listener(_metadata, type), fd;
+	struct cr_child c;
+
 	cr_begin(_metadata, &c, unix_client);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	ASSERT_LE(0, fd);
@@ -387,6 +427,33 @@ TEST_F(reset, unix_stream)
 TEST_F(reset, unix_seqpacket)
 {
 	test_unix(_metadata, SOCK_SEQPACKET);
+}
+
+static void *accept_and_leave(void *arg)
+{
+	close(accept4((int)(long)arg, NULL, NULL, SOCK_CLOEXEC));
+	return NULL;
+}
+
+/* It is over already, so nobody has to permit anything. */
+TEST_F(reset, unix_peer_is_gone)
+{
+	int listener = unix_listener(_metadata, SOCK_STREAM);
+	pthread_t thread;
+	struct cr_child c;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, accept_and_leave, (void *)(long)listener));
+	cr_begin(_metadata, &c, unix_left_alone);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_LT(0, cr_save(_metadata, &c, 0)) {
+		TH_LOG("checkpoint: %s: %s", strerror(errno), cr_reason());
+	}
+	cr_finish(_metadata, &c, "original");
+	tell_copy(_metadata, &c);
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "restarted copy");
+	cr_end(_metadata, &c);
+	close(listener);
 }
 
 TEST_HARNESS_MAIN
