@@ -255,10 +255,22 @@ static int phase_prepare(struct cr_ctx *ctx, pid_t pid)
  */
 static DECLARE_RWSEM(cr_dump_sem);
 
-/* A rollback is about to take the place of tasks that are parked. */
-int cr_dumps_lock(void)
+/*
+ * A rollback is about to take the place of tasks that are parked. It does not
+ * queue: all later dumps, of any tree, would wait for one that is slow.
+ */
+int cr_dumps_lock(struct cr_ctx *ctx)
 {
-	return down_write_killable(&cr_dump_sem);
+	ktime_t deadline = ktime_add_ms(ktime_get(), READ_ONCE(cr_freeze_timeout_ms));
+
+	while (!down_write_trylock(&cr_dump_sem)) {
+		if (ktime_after(ktime_get(), deadline))
+			return cr_fail(ctx, -EBUSY, "another checkpoint is being made; try again");
+		if (fatal_signal_pending(current))
+			return cr_fail(ctx, -EINTR, "killed while restoring");
+		schedule_timeout_killable(1);
+	}
+	return 0;
 }
 
 void cr_dumps_unlock(void)
@@ -296,11 +308,15 @@ static int phase_dump(struct cr_ctx *ctx)
 	return err;
 }
 
-/* As read(2) and write(2) do, but not while the tree is stopped. */
-void cr_pos_lock(struct file *file)
+/*
+ * As read(2) and write(2) do, but not while the tree is stopped. Whoever has the
+ * same open file may have it for as long as a whole image takes.
+ */
+int cr_pos_lock(struct cr_ctx *ctx, struct file *file)
 {
-	if (file->f_mode & FMODE_ATOMIC_POS)
-		mutex_lock(&file->f_pos_lock);
+	if ((file->f_mode & FMODE_ATOMIC_POS) && mutex_lock_killable(&file->f_pos_lock))
+		return cr_fail(ctx, -EINTR, "interrupted");
+	return 0;
 }
 
 void cr_pos_unlock(struct file *file)
@@ -325,7 +341,8 @@ static int phase_flush(struct cr_ctx *ctx, struct file *file)
 	ctx->report.expected_bytes = cr_image_expected(ctx);
 	ctx->report.bytes = 0;
 	cr_report_update(ctx);
-	cr_pos_lock(file);
+	if (cr_pos_lock(ctx, file))
+		return ctx->err;
 	err = cr_image_write(ctx, &out);
 	cr_pos_unlock(file);
 	/* the tree dies for this image: it must be safe first */

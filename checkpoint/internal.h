@@ -385,9 +385,9 @@ long cr_do_discard(int crid);
 long cr_do_restart(int crid, struct file *file, unsigned long flags);
 
 void cr_phase_end(struct cr_ctx *ctx, enum cr_phase phase);
-int cr_dumps_lock(void);
+int cr_dumps_lock(struct cr_ctx *ctx);
 void cr_dumps_unlock(void);
-void cr_pos_lock(struct file *file);
+int cr_pos_lock(struct cr_ctx *ctx, struct file *file);
 void cr_pos_unlock(struct file *file);
 
 /* store.c */

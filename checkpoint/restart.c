@@ -613,7 +613,8 @@ static int restart_phases(struct cr_ctx *ctx, struct file *file)
 	if (!ctx->from && cr_in_check(ctx, file))
 		return ctx->err;
 	if (!ctx->from) {
-		cr_pos_lock(file);
+		if (cr_pos_lock(ctx, file))
+			return ctx->err;
 		ctx->report.expected_bytes = bytes_left(file);
 		cr_report_update(ctx);
 	}

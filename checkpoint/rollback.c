@@ -40,6 +40,7 @@
 #include <net/tcp_states.h>
 
 #include "rollback.h"
+#include "socket.h"
 
 /* ---- checkpoint: what must be known later ---- */
 
@@ -50,17 +51,19 @@ static struct sock *tcp_of(struct file *file)
 	return sock && sock->sk && sk_is_tcp(sock->sk) ? sock->sk : NULL;
 }
 
-/* All but the id. The counters wrap after 2^64 bytes. */
-static void look_at_sock(struct sock *sk, struct cr_past_sock *s)
+/* All but the id; false if it is in use. The counters wrap after 2^64 bytes. */
+static bool look_at_sock(struct sock *sk, struct cr_past_sock *s)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 
-	lock_sock(sk);
+	if (!cr_sock_lock(sk))
+		return false;
 	s->state = sk->sk_state;
 	s->cookie = sock_gen_cookie(sk);
 	s->consumed = tp->bytes_received - (u32)(tp->rcv_nxt - tp->copied_seq);
 	s->written = tp->bytes_acked + (u32)(tp->write_seq - tp->snd_una);
 	release_sock(sk);
+	return true;
 }
 
 /* The next TCP socket among what was dumped, or NULL. */
@@ -85,7 +88,7 @@ static struct sock *next_sock(struct cr_ctx *ctx, u32 *slot, u32 *id)
  * cr_past_take() - remember of the tree what a rollback must know
  * @ctx: the checkpoint; everything is dumped, nobody released
  *
- * Return: 0; -ENOMEM as told.
+ * Return: 0; -ENOMEM or -EBUSY as told.
  */
 int cr_past_take(struct cr_ctx *ctx)
 {
@@ -102,7 +105,11 @@ int cr_past_take(struct cr_ctx *ctx)
 	past->nr_socks = nr;
 	for (slot = 0, nr = 0; (sk = next_sock(ctx, &slot, &id)); nr++) {
 		past->socks[nr].id = id;
-		look_at_sock(sk, &past->socks[nr]);
+		if (!look_at_sock(sk, &past->socks[nr])) {
+			kvfree(past);
+			return cr_fail(ctx, -EBUSY,
+				       "a socket is in use outside the tree; try again");
+		}
 	}
 	past->root = get_task_pid(root, PIDTYPE_TGID);
 	past->pgrp = get_task_pid(root, PIDTYPE_PGID);
@@ -174,8 +181,7 @@ static bool sock_unchanged(const struct cr_past_sock *was, struct file *file)
 	struct cr_past_sock now;
 	struct sock *sk = tcp_of(file);
 
-	look_at_sock(sk, &now);
-	if (now.state != was->state)
+	if (!look_at_sock(sk, &now) || now.state != was->state)
 		return false;
 	switch (now.state) {
 	case TCP_LISTEN:
@@ -462,8 +468,8 @@ int cr_rollback_commit(struct cr_ctx *ctx)
 	if (!live)
 		return ctx->err;
 	err = cr_freeze(live);
-	if (!err && cr_dumps_lock())
-		err = cr_fail(live, -EINTR, "killed while restoring");
+	if (!err)
+		err = cr_dumps_lock(live);
 	if (err) {
 		cr_fail(ctx, err, "%s", live->report.reason);
 	} else {

@@ -23,7 +23,7 @@
  * could have done the same and handed the socket down. The checks are those of
  * the system calls, with the LSM and BPF hooks.
  *
- * Locks: lock_sock(); inside it nothing but leaf spinlocks of the networking
+ * Locks: cr_sock_lock(); inside it nothing but leaf spinlocks of the networking
  * code. Restoring runs under ctx->restore_lock; RTNL may be taken inside it.
  */
 #include <linux/errno.h>
@@ -126,6 +126,33 @@ static bool in_tree_netns(struct cr_ctx *ctx, const struct sock *sk)
 	return same;
 }
 
+static bool sock_trylock(struct sock *sk)
+{
+	bool locked = false;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	if (!sock_owned_by_user_nocheck(sk)) {
+		sk->sk_lock.owned = 1;
+		locked = true;
+	}
+	spin_unlock_bh(&sk->sk_lock.slock);
+	if (locked)
+		mutex_acquire(&sk->sk_lock.dep_map, 0, 1, _RET_IP_);
+	return locked;
+}
+
+bool cr_sock_lock(struct sock *sk)
+{
+	int ticks = 10;
+
+	while (!sock_trylock(sk)) {
+		if (!ticks-- || fatal_signal_pending(current))
+			return false;
+		schedule_timeout_killable(1);
+	}
+	return true;
+}
+
 bool cr_sock_in_tree(struct cr_ctx *ctx, struct sock *sk)
 {
 	struct file *file = NULL;
@@ -179,7 +206,9 @@ int cr_socket_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	if (!in_tree_netns(ctx, sk))
 		return cr_sock_refuse(ctx, "of another network namespace");
 
-	lock_sock(sk);
+	if (!cr_sock_lock(sk))
+		return cr_fail(ctx, -EBUSY, "%s: socket is in use outside the tree; try again",
+			       cr_where(ctx));
 	s.family = sk->sk_family;
 	s.type = sk->sk_type;
 	s.protocol = sk->sk_protocol;

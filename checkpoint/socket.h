@@ -13,6 +13,12 @@
 /* "pid 12 fd 7: socket: <what>: not supported" */
 int cr_sock_refuse(struct cr_ctx *ctx, const char *what);
 
+/*
+ * As lock_sock(), but it does not wait for long: who has the lock outside of the
+ * tree may sleep in a page fault, as long as it likes. False without the lock.
+ */
+bool cr_sock_lock(struct sock *sk);
+
 /* Is @sk an open file of the tree? For peers, which nothing else keeps open. */
 bool cr_sock_in_tree(struct cr_ctx *ctx, struct sock *sk);
 

@@ -8,6 +8,8 @@
 #include <linux/filter.h>
 #include <linux/if_alg.h>
 #include <linux/netlink.h>
+#include <linux/userfaultfd.h>
+#include <sys/mman.h>
 
 #define PORT	7003
 
@@ -147,6 +149,20 @@ TEST_F(refuse, unix_bound)
 {
 	cr_refused(_metadata, unix_bound, EOPNOTSUPP,
 		   "fd 3: socket: unix, bound and not connected: not supported");
+}
+
+static void unix_device(struct cr_child *c)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CR_CHECK(c, fd == 3 && !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	cr_ready(c);
+}
+
+TEST_F(refuse, unix_bound_to_device)
+{
+	cr_refused(_metadata, unix_device, EOPNOTSUPP,
+		   "fd 3: socket: unix, bound to an interface (SO_BINDTODEVICE): not supported");
 }
 
 TEST_F(refuse, unix_listening)
@@ -332,6 +348,99 @@ static void congestion(struct cr_child *c)
 TEST_F(refuse, congestion)
 {
 	cr_refused(_metadata, congestion, EOPNOTSUPP, "fd 3: socket: TCP_CONGESTION");
+}
+
+/* ---- in use outside the tree ---- */
+
+static void connected(struct cr_child *c)
+{
+	int fd = sk_connect("127.0.0.1", PORT);
+
+	CR_CHECK(c, fd == 3);
+	cr_ready(c);
+}
+
+/* Memory that nobody provides before it is told to. */
+static int missing_page(struct __test_metadata *_metadata, struct uffdio_register *reg)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	void *page;
+
+	if (fd < 0)
+		SKIP(return -1, "no userfaultfd");
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_API, &api));
+	reg->range.start = (unsigned long)page;
+	reg->range.len = 4096;
+	reg->mode = UFFDIO_REGISTER_MODE_MISSING;
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_REGISTER, reg));
+	return fd;
+}
+
+struct sender {
+	int fd;
+	void *page;
+	long sent;
+};
+
+static void *send_page(void *arg)
+{
+	struct sender *s = arg;
+
+	s->sent = send(s->fd, s->page, 4096, MSG_NOSIGNAL);
+	return NULL;
+}
+
+/* Its lock is held by a fault that may last as long as it likes. */
+TEST_F(refuse, locked_outside)
+{
+	int listener = sk_listen("127.0.0.1", PORT, 5), peer, pidfd, uffd;
+	struct uffdio_zeropage zero = {};
+	struct uffdio_register reg = {};
+	struct sender s = {};
+	struct pollfd fault;
+	pthread_t thread;
+	struct cr_child c;
+	long crid;
+
+	ASSERT_LE(0, listener);
+	fcntl(listener, F_SETFD, FD_CLOEXEC);
+	uffd = missing_page(_metadata, &reg);
+	if (uffd < 0)
+		return;
+	cr_begin(_metadata, &c, connected);
+	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ASSERT_LE(0, peer);
+	pidfd = syscall(SYS_pidfd_open, c.pid, 0);
+	s.fd = syscall(SYS_pidfd_getfd, pidfd, 3, 0);
+	ASSERT_LE(0, s.fd);
+	s.page = (void *)reg.range.start;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, send_page, &s));
+	fault = (struct pollfd){ .fd = uffd, .events = POLLIN };
+	ASSERT_EQ(1, poll(&fault, 1, CR_WAIT_S * 1000));
+
+	EXPECT_EQ(-1, sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "fd 3: socket is in use outside the tree")) {
+		TH_LOG("%s", cr_reason());
+	}
+
+	zero.range = reg.range;
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(4096, s.sent);
+	crid = cr_keep(_metadata, &c);
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+	munmap(s.page, 4096);
+	close(uffd);
+	close(s.fd);
+	close(pidfd);
+	close(peer);
+	close(listener);
 }
 
 TEST_HARNESS_MAIN
