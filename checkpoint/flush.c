@@ -203,7 +203,7 @@ static int gather(struct batch *b, struct mm_struct *mm)
 			err = gather_absent(b, mm);
 		else
 			b->absent = false;
-	} while (err >= 0 && b->absent);
+	} while (err >= 0 && b->absent && b->next < TASK_SIZE_MAX);
 	mmap_read_unlock(mm);
 	return min(err, 0);
 }

@@ -182,6 +182,8 @@ static const char *vma_refusal(struct vm_area_struct *vma)
 	}
 	if (vma->vm_flags & (VM_PFNMAP | VM_IO | VM_MIXEDMAP))
 		return "device memory";
+	if (anon_vma_name(vma) && !*anon_vma_name(vma)->name)
+		return "empty name (PR_SET_VMA_ANON_NAME)";
 	if (unknown_flags(vma))
 		return "mapping of unknown kind";
 	return NULL;
@@ -464,17 +466,62 @@ static int dump_locked(struct cr_ctx *ctx, struct mm_struct *mm, u32 id)
 	return dump_vmas(ctx, mm, id, name_id) ?: ctx->err;
 }
 
+/* The mappings that may own pages. */
+struct owners {
+	u32 nr;
+	u64 pages;
+};
+
+static struct owners owners_of(struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	struct owners o = {};
+
+	for_each_vma(vmi, vma) {
+		if (vma_image_flags(vma) & CR_IMG_VMA_HAS_ANON) {
+			o.nr++;
+			o.pages += vma_pages(vma);
+		}
+	}
+	return o;
+}
+
+/*
+ * The mmap_lock was free between the records and the snapshot, so somebody outside
+ * of the tree may have written to memory that had no pages of its own, or have
+ * set a breakpoint.
+ */
+static int compare_snap(struct cr_ctx *ctx, struct mm_struct *mm, u32 id,
+			const struct owners *was)
+{
+	struct mm_struct *snap = cr_snap_find(ctx, id)->mm;
+	struct owners now;
+
+	mmap_read_lock(snap);
+	now = owners_of(snap);
+	mmap_read_unlock(snap);
+	if (now.nr == was->nr && now.pages == was->pages &&
+	    !test_bit(MMF_HAS_UPROBES, &mm->flags))
+		return 0;
+	ctx->unsteady = true;
+	return cr_fail(ctx, -EAGAIN, "%s: memory was changed from outside the tree; try again",
+		       cr_where(ctx));
+}
+
 int cr_mm_dump(struct cr_ctx *ctx, void *obj, u32 id)
 {
 	struct mm_struct *mm = obj;
+	struct owners owners;
 	int err;
 
 	if (mmap_read_lock_killable(mm))
 		return cr_fail(ctx, -EINTR, "interrupted");
 	err = dump_locked(ctx, mm, id);
+	owners = owners_of(mm);
 	mmap_read_unlock(mm);
 	if (err)
 		return err;
 	cr_set_where(ctx, "pid %d", mm_pid(ctx, mm));
-	return cr_snap_mm(ctx, mm, id);
+	return cr_snap_mm(ctx, mm, id) ?: compare_snap(ctx, mm, id, &owners);
 }

@@ -35,8 +35,11 @@ extern const struct cr_membarrier cr_membarriers[];
  */
 #define CR_VM_UNSHARED	VM_SEALED
 
-int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
-		const struct cr_img_vma *img);
+struct mm_struct *cr_mm_share_from(struct cr_ctx *ctx, u32 id);
+int cr_mm_share_lock(struct mm_struct *from);
+void cr_mm_share_unlock(struct mm_struct *from);
+int cr_mm_share(struct mm_struct *from, const struct cr_img_vma *img);
+int cr_mm_share_mlock(const struct cr_img_vma *img);
 
 /*
  * fill.c: are @nr_pages at @start in mappings that the image has declared to own

@@ -29,6 +29,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/userfaultfd_k.h>
+#include <linux/user_events.h>
 
 #include "mm.h"
 #include "objects.h"
@@ -354,45 +355,79 @@ static bool is_shared(struct cr_ctx *ctx, const struct cr_img_vma *vma)
 	return ctx->from && (vma->flags & CR_IMG_VMA_HAS_ANON);
 }
 
-/* As mmap() does, with flags that it does not know. */
-static int map_file(struct cr_ctx *ctx, const struct cr_img_vma *vma, struct file *file)
+/* As mmap() does, with flags that it does not know. The mmap_lock is held. */
+static int map_locked(const struct cr_img_vma *vma, struct file *file,
+		      unsigned long flags, vm_flags_t vm_flags,
+		      unsigned long *populate, struct list_head *uf)
 {
-	unsigned long flags = vma_map_flags(vma), prot = vma_prot(vma);
-	unsigned long populate, addr, charge = 0;
 	u64 len = vma->end - vma->start;
+	unsigned long addr, charge = 0;
+	int err;
+
+	/* was writable and is not any more, but stays accounted */
+	if ((vma->flags & CR_IMG_VMA_ACCOUNT) && !(vma->flags & CR_IMG_VMA_WRITE)) {
+		charge = len >> PAGE_SHIFT;
+		err = security_vm_enough_memory_mm(current->mm, charge);
+		if (err)
+			return err;
+		vm_flags |= VM_ACCOUNT;
+	}
+	addr = do_mmap(file, vma->start, len, vma_prot(vma), flags, vm_flags,
+		       vma->offset >> PAGE_SHIFT, populate, uf);
+	if (!IS_ERR_VALUE(addr))
+		return 0;
+	vm_unacct_memory(charge);
+	return addr;
+}
+
+static int map_file(struct cr_ctx *ctx, u32 id, const struct cr_img_vma *vma,
+		    struct file *file)
+{
+	unsigned long flags = vma_map_flags(vma), populate = 0;
 	vm_flags_t vm_flags = vma_plain_flags(vma);
-	struct mm_struct *mm = current->mm;
+	struct mm_struct *mm = current->mm, *from = NULL;
 	LIST_HEAD(uf);
 	int err;
 
 	if (is_shared(ctx, vma)) {
 		flags &= ~MAP_LOCKED;
 		vm_flags |= CR_VM_UNSHARED;
+		from = cr_mm_share_from(ctx, id);
+		if (!from)
+			return -EFAULT;
 	}
-	err = security_mmap_file(file, prot, flags);
+	err = security_mmap_file(file, vma_prot(vma), flags);
+	if (!err)
+		err = cr_mm_share_lock(from);
 	if (err)
 		return err;
-	if (mmap_write_lock_killable(mm))
-		return -EINTR;
-	/* was writable and is not any more, but stays accounted */
-	if ((vma->flags & CR_IMG_VMA_ACCOUNT) && !(vma->flags & CR_IMG_VMA_WRITE)) {
-		charge = len >> PAGE_SHIFT;
-		err = security_vm_enough_memory_mm(mm, charge);
-		if (err)
-			goto unlock;
-		vm_flags |= VM_ACCOUNT;
-	}
-	addr = do_mmap(file, vma->start, len, prot, flags, vm_flags,
-		       vma->offset >> PAGE_SHIFT, &populate, &uf);
-	if (IS_ERR_VALUE(addr)) {
-		vm_unacct_memory(charge);
-		err = addr;
-	}
-unlock:
-	mmap_write_unlock(mm);
+	err = map_locked(vma, file, flags, vm_flags, &populate, &uf);
+	/* before anybody can read it, and so bring pages in */
+	if (!err && from)
+		err = cr_mm_share(from, vma);
+	cr_mm_share_unlock(from);
 	userfaultfd_unmap_complete(mm, &uf);
 	if (!err && populate)
-		mm_populate(addr, populate);
+		mm_populate(vma->start, populate);
+	if (!err && from && (vma->flags & CR_IMG_VMA_LOCKED))
+		err = cr_mm_share_mlock(vma);
+	return err;
+}
+
+/* The pages of the vDSO that have been changed. */
+static int share_vdso(struct cr_ctx *ctx, u32 id, const struct cr_img_vma *vma)
+{
+	struct mm_struct *from = cr_mm_share_from(ctx, id);
+	struct vm_area_struct *dst;
+	int err = from ? cr_mm_share_lock(from) : -EFAULT;
+
+	if (err)
+		return err;
+	dst = vma_lookup(current->mm, vma->start);
+	if (dst)
+		zap_vma_pages(dst);
+	err = cr_mm_share(from, vma);
+	cr_mm_share_unlock(from);
 	return err;
 }
 
@@ -424,18 +459,20 @@ static int map_vma(struct cr_ctx *ctx, struct cr_task *t, u32 id,
 	struct file *file;
 	int err;
 
-	if (vma->kind == CR_IMG_VMA_VDSO || vma->kind == CR_IMG_VMA_VVAR)
-		return is_shared(ctx, vma) ? cr_mm_share(ctx, t, id, vma) : 0;
+	if (vma->kind == CR_IMG_VMA_VDSO || vma->kind == CR_IMG_VMA_VVAR) {
+		err = is_shared(ctx, vma) ? share_vdso(ctx, id, vma) : 0;
+		return err ? fail_vma(ctx, t, vma, "vDSO", err) : 0;
+	}
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && (vma->flags & huge))
 		return fail_vma(ctx, t, vma, "huge pages", -EOPNOTSUPP);
 	file = vma_file(ctx, t, vma);
 	if (IS_ERR(file))
 		return fail_vma(ctx, t, vma, "file of the mapping", PTR_ERR(file));
-	err = map_file(ctx, vma, file);
+	err = map_file(ctx, id, vma, file);
 	if (err)
-		return fail_vma(ctx, t, vma, "cannot be mapped", err);
-	if (is_shared(ctx, vma) && cr_mm_share(ctx, t, id, vma))
-		return ctx->err;
+		return fail_vma(ctx, t, vma, err == -ESTALE ?
+				"the mapped file is not that of the checkpoint" :
+				"cannot be mapped", err);
 	if (vma->flags & CR_IMG_VMA_MERGEABLE) {
 		err = do_madvise(current->mm, vma->start, vma->end - vma->start,
 				 MADV_MERGEABLE);
@@ -577,6 +614,8 @@ static int switch_to_mm(struct cr_ctx *ctx, struct cr_task *t, struct mm_struct 
 		return cr_fail(ctx, err, "pid %d: interrupted", cr_pid(t));
 	}
 	up_write(&current->signal->exec_update_lock);
+	/* those of the caller are written to its memory */
+	user_events_execve(current);
 	return 0;
 }
 

@@ -31,12 +31,34 @@ static bool is_mapping(const struct vm_area_struct *vma, const struct cr_img_vma
 	       is_cow_mapping(vma->vm_flags);
 }
 
-/*
- * Page tables of @src have no write access that anybody's TLB could remember:
- * no task has ever run in it.
- */
-static int share_locked(struct vm_area_struct *dst, struct vm_area_struct *src,
-			const struct cr_img_vma *img)
+/* The memory that address space @id of a restart from memory shares; or NULL. */
+struct mm_struct *cr_mm_share_from(struct cr_ctx *ctx, u32 id)
+{
+	struct cr_snap *snap = cr_snap_find(ctx->from, id);
+
+	return snap ? snap->mm : NULL;
+}
+
+/* For changes to current->mm, and to @from if that is not NULL. */
+int cr_mm_share_lock(struct mm_struct *from)
+{
+	if (!from)
+		return mmap_write_lock_killable(current->mm);
+	if (mmap_write_lock_killable(from))
+		return -EINTR;
+	mmap_write_lock_nested(current->mm, SINGLE_DEPTH_NESTING);
+	return 0;
+}
+
+void cr_mm_share_unlock(struct mm_struct *from)
+{
+	mmap_write_unlock(current->mm);
+	if (from)
+		mmap_write_unlock(from);
+}
+
+static int share_area(struct vm_area_struct *dst, struct vm_area_struct *src,
+		      const struct cr_img_vma *img)
 {
 	int err;
 
@@ -58,22 +80,26 @@ static int share_locked(struct vm_area_struct *dst, struct vm_area_struct *src,
 	return err;
 }
 
-static int share_pages(struct mm_struct *src, const struct cr_img_vma *img)
+/**
+ * cr_mm_share() - give a new mapping of current->mm the pages of a snapshot
+ * @from: the snapshot
+ * @img: the mapping; made with CR_VM_UNSHARED, and without pages, under the lock
+ *       that is held
+ *
+ * Page tables of @from have no write access that anybody's TLB could remember:
+ * no task has ever run in it.
+ *
+ * Context: cr_mm_share_lock() is held since before the mapping was made.
+ * Return: 0; -ESTALE if the mapped file is another one; -EFAULT; -ENOMEM.
+ */
+int cr_mm_share(struct mm_struct *from, const struct cr_img_vma *img)
 {
-	struct mm_struct *dst = current->mm;
-	int err;
-
-	if (mmap_write_lock_killable(src))
-		return -EINTR;
-	mmap_write_lock_nested(dst, SINGLE_DEPTH_NESTING);
-	err = share_locked(vma_lookup(dst, img->start), vma_lookup(src, img->start), img);
-	mmap_write_unlock(dst);
-	mmap_write_unlock(src);
-	return err;
+	return share_area(vma_lookup(current->mm, img->start),
+			  vma_lookup(from, img->start), img);
 }
 
 /* As mlock() does: what is written to needs a copy of its own for that. */
-static int lock_pages(const struct cr_img_vma *img)
+int cr_mm_share_mlock(const struct cr_img_vma *img)
 {
 	unsigned long len = img->end - img->start, nr = len >> PAGE_SHIFT;
 	struct mm_struct *mm = current->mm;
@@ -98,34 +124,6 @@ static int lock_pages(const struct cr_img_vma *img)
 	if (!err)
 		mm_populate(img->start, len);
 	return err;
-}
-
-/**
- * cr_mm_share() - give a new mapping the pages of its snapshot
- * @ctx: the restart, from memory
- * @t: a leader; current
- * @id: its address space
- * @img: the mapping; made with CR_VM_UNSHARED, and without pages
- *
- * Return: 0, or -errno as told.
- */
-int cr_mm_share(struct cr_ctx *ctx, struct cr_task *t, u32 id,
-		const struct cr_img_vma *img)
-{
-	struct cr_snap *snap = cr_snap_find(ctx->from, id);
-	int err;
-
-	err = snap && snap->mm ? share_pages(snap->mm, img) : -EFAULT;
-	if (err == -ESTALE)
-		return cr_fail(ctx, err,
-			       "pid %d address 0x%llx: the mapped file is not that of the checkpoint",
-			       cr_pid(t), img->start);
-	if (!err && (img->flags & CR_IMG_VMA_LOCKED))
-		err = lock_pages(img);
-	if (err)
-		return cr_fail(ctx, err, "pid %d address 0x%llx: no memory: error %d",
-			       cr_pid(t), img->start, -err);
-	return 0;
 }
 
 static int copy_shmem(struct cr_ctx *ctx, struct cr_snap *snap)

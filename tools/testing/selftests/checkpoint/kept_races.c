@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "cr_selftest.h"
@@ -21,7 +22,7 @@ static void workload(struct cr_child *c)
 		mem[i] = i * 2654435761U;
 	cr_ready(c);
 	for (i = 0; i < n; i++)
-		CR_CHECK(c, mem[i] == i * 2654435761U);
+		CR_CHECK(c, mem[i] == (unsigned int)(i * 2654435761U));
 	/* a second restart from the same memory must not see this */
 	memset(mem, 0x55, n * sizeof(*mem));
 }
@@ -39,21 +40,29 @@ static int begin_kept(struct __test_metadata *_metadata, struct cr_child *c)
 }
 
 /* In a new PID namespace: keeps checkpoints of a child and dies with them. */
-static int namespace_init(void *arg)
+static int namespace_init(void)
 {
+	sigset_t usr1;
+	int i, sig;
 	pid_t pid;
-	int i;
 
 	cr_unmap_shared();
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &usr1, NULL))
+		return 1;
 	pid = fork();
 	if (pid < 0)
-		return 1;
+		return 2;
 	if (!pid) {
+		/* what it has from outside would be refused */
 		close_range(0, ~0U, 0);
+		kill(getppid(), SIGUSR1);
 		for (;;)
 			pause();
 	}
-	usleep(100000);
+	if (sigwait(&usr1, &sig))
+		return 3;
 	for (i = 1; i <= 3; i++) {
 		/* ids are the namespace's own */
 		if (sys_checkpoint(pid, -1, CHECKPOINT_KEEP) != i)
@@ -76,7 +85,7 @@ TEST(gone_with_the_namespace)
 			_exit(100);
 		pid = fork();
 		if (!pid)
-			_exit(namespace_init(NULL));
+			_exit(namespace_init());
 		waitpid(pid, &status, 0);
 		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 101);
 	}
@@ -91,7 +100,6 @@ struct shared {
 	pthread_barrier_t start;
 	int errors;
 	int discarded;
-	int written;
 };
 
 static void *write_it(void *arg)
@@ -103,8 +111,6 @@ static void *write_it(void *arg)
 	pthread_barrier_wait(&s->start);
 	do {
 		ret = sys_checkpoint(s->crid, fd, CHECKPOINT_WRITE | CHECKPOINT_KEEP);
-		if (ret == s->crid)
-			__atomic_fetch_add(&s->written, 1, __ATOMIC_RELAXED);
 	} while (ret == s->crid);
 	if (errno != ESRCH)
 		__atomic_fetch_add(&s->errors, 1, __ATOMIC_RELAXED);
@@ -171,6 +177,61 @@ TEST(many_threads_one_checkpoint)
 		EXPECT_EQ(-1, cr_kept_pages(s.crid));
 		cr_end(_metadata, &c);
 	}
+}
+
+static pid_t reads_of;
+
+/* Reads all that @reads_of has mapped, of files above all, all the time. */
+static void *read_all(void *arg)
+{
+	static char buf[4096];
+	struct iovec local = { buf, sizeof(buf) }, remote = { NULL, sizeof(buf) };
+	unsigned long start, end;
+	char line[256];
+	FILE *maps;
+
+	while (!__atomic_load_n((bool *)arg, __ATOMIC_RELAXED)) {
+		snprintf(line, sizeof(line), "/proc/%d/maps", reads_of);
+		maps = fopen(line, "re");
+		while (maps && fgets(line, sizeof(line), maps)) {
+			if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+				continue;
+			for (; start < end; start += sizeof(buf)) {
+				remote.iov_base = (void *)start;
+				if (process_vm_readv(reads_of, &local, 1, &remote, 1, 0) < 0)
+					break;
+			}
+		}
+		if (maps)
+			fclose(maps);
+	}
+	return NULL;
+}
+
+/* Somebody who looks at a process before it is complete brings no pages into it. */
+TEST(read_while_restarted)
+{
+	bool over = false;
+	pthread_t thread;
+	struct cr_child c;
+	int i, crid;
+
+	crid = begin_kept(_metadata, &c);
+	ASSERT_LT(0, crid);
+	reads_of = c.pid;
+	ASSERT_TRUE(cr_kill_tree(c.pid));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_all, &over));
+	for (i = 0; i < 40; i++) {
+		cr_load_from(_metadata, &c, crid, -1, 0);
+		if (i % 4 == 0)
+			cr_finish(_metadata, &c, "copy");
+		else
+			ASSERT_TRUE(cr_kill_tree(c.pid));
+	}
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &c);
 }
 
 TEST_HARNESS_MAIN

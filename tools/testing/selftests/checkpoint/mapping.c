@@ -279,6 +279,21 @@ TEST(names)
 
 /* ---- refused ---- */
 
+static void use_empty_name(struct cr_child *c)
+{
+	char *p = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CR_CHECK(c, p != MAP_FAILED);
+	CR_CHECK(c, !prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, PAGE, ""));
+	cr_ready(c);
+	CR_CHECK(c, is_named(p, "[anon:]"));
+}
+
+TEST(refused_empty_name)
+{
+	cr_refused(_metadata, use_empty_name, EOPNOTSUPP, "empty name (PR_SET_VMA_ANON_NAME)");
+}
+
 static void use_unlinked(struct cr_child *c)
 {
 	int fd = make_file(c, "file", 1);

@@ -329,10 +329,30 @@ static void use_swap_shared(struct cr_child *c)
 	swapped(c, MAP_SHARED | MAP_ANONYMOUS);
 }
 
+/* Behind it there is nothing any more. */
+static void use_swap_last(struct cr_child *c)
+{
+	char *last = (char *)0x7ffffffff000 - PAGE;
+	char *p = mmap(last, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+	int n;
+
+	CR_CHECK(c, p == last);
+	/* a page that another CPU still has in a batch is passed over */
+	for (n = 0; n < 100 && absent(c, p, 1) != 1; n++) {
+		CR_CHECK(c, !madvise(p, PAGE, MADV_DONTNEED));
+		fill(p, PAGE, 1);
+		CR_CHECK(c, !madvise(p, PAGE, MADV_PAGEOUT));
+	}
+	CR_CHECK(c, absent(c, p, 1) == 1);
+	cr_ready(c);
+	CR_CHECK(c, filled(p, PAGE, 1));
+}
+
 TEST(in_swap)
 {
 	if (!swap_begin(_metadata))
 		SKIP(return, "no swap space here");
+	cr_both_ways(_metadata, use_swap_last, 0);
 	cr_both_ways(_metadata, use_swap_private, 0);
 	cr_both_ways(_metadata, use_swap_shared, 0);
 	swap_end(_metadata);
