@@ -575,16 +575,19 @@ void cr_thaw(struct cr_ctx *ctx)
 
 /**
  * cr_kill() - kill the whole tree
- * @ctx: the checkpoint, frozen; release it afterwards
+ * @ctx: a checkpoint, frozen, to be released afterwards; the live tree of a
+ *       rollback; or a restart, of whose tasks some may not have been made
  *
  * Context: Process context. A caller in the tree gets the signal as well.
  */
 void cr_kill(struct cr_ctx *ctx)
 {
+	struct task_struct *task;
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->leader == t && t->hold != CR_HOLD_ZOMBIE)
-			send_sig(SIGKILL, t->task, 1);
+		task = READ_ONCE(t->task);
+		if (task && t->leader == t)
+			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, task, PIDTYPE_TGID);
 	}
 }

@@ -126,6 +126,9 @@ static int read_rec(struct cr_meta *m)
 	void *data;
 	size_t room;
 
+	if (ctx->nr_records == ctx->hdr.nr_records)
+		return cr_fail(ctx, -EINVAL, "image has more than the %u records it claims",
+			       ctx->nr_records);
 	if (meta_read(m, &rec, sizeof(rec)))
 		return ctx->err;
 	ops = cr_obj_ops(rec.type);
@@ -385,6 +388,9 @@ static int check_records(struct cr_ctx *ctx)
 			return cr_fail(ctx, err, "record %u: bad %s", i, ops->name);
 		if (ops->late)
 			ctx->late[n++] = i;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return cr_fail(ctx, -EINTR, "killed while checking the image");
 	}
 	return 0;
 }

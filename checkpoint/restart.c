@@ -133,6 +133,12 @@ static int run_late(struct cr_task *t)
 
 		if (err)
 			return row_failed(t, ops, err);
+		/* each of them looks through all descriptors */
+		cond_resched();
+		if (READ_ONCE(ctx->err))
+			return ctx->err;
+		if (fatal_signal_pending(current))
+			return was_killed(t);
 	}
 	return 0;
 }
@@ -176,6 +182,22 @@ static void block_signals(sigset_t *old)
 }
 
 /*
+ * A task that is being reaped is gone for kill() and in /proc a moment before its
+ * pid is free. Who has seen it go, on another CPU, may have that pid at once.
+ */
+static pid_t clone_as(struct kernel_clone_args *args)
+{
+	pid_t pid = kernel_clone(args);
+
+	if (pid != -EEXIST)
+		return pid;
+	/* release_task() holds it from the one to the other */
+	read_lock(&tasklist_lock);
+	read_unlock(&tasklist_lock);
+	return kernel_clone(args);
+}
+
+/*
  * Create @t, a process or a thread of current. The signals that the creator
  * may have are blocked.
  */
@@ -201,7 +223,7 @@ static int spawn(struct cr_task *t)
 			      CLONE_SYSVSEM;
 	cr_ctx_get(ctx);
 	atomic_inc(&ctx->nr_alive);
-	pid = kernel_clone(&args);
+	pid = clone_as(&args);
 	cr_rollback_ns_end(ns);
 	if (pid >= 0)
 		return 0;
@@ -273,6 +295,11 @@ static void __noreturn task_end(struct cr_task *t, long code)
 	bool leader = t->leader == t;
 
 	queue_again(t->work.next);
+	/* nobody waits for it to end, but the live tree may have the same memory */
+	current->clear_child_tid = NULL;
+#ifdef CONFIG_FUTEX
+	current->robust_list = NULL;
+#endif
 	if (leader && code == SIGKILL)
 		reap(-1);
 	if (atomic_dec_and_test(&ctx->nr_alive))
@@ -442,7 +469,8 @@ static int read_pages(struct cr_ctx *ctx, struct cr_in *in)
 	if (cr_kin_connect(ctx))
 		return ctx->err;
 	for (;;) {
-		if (read_page_rec(ctx, in, &r))
+		/* a task may have failed, or be killed: they do not need the rest */
+		if (read_page_rec(ctx, in, &r) || READ_ONCE(ctx->err))
 			return ctx->err;
 		if (r.rec.type == CR_IMG_END)
 			break;
@@ -483,6 +511,9 @@ static int wait_zombies(struct cr_ctx *ctx)
 			schedule_timeout_uninterruptible(1);
 		}
 	}
+	/* a zombie can be seen just before it has told its parent */
+	read_lock(&tasklist_lock);
+	read_unlock(&tasklist_lock);
 	return 0;
 }
 
@@ -538,6 +569,15 @@ static void stop_tasks(struct cr_ctx *ctx)
 	}
 }
 
+/* Another thread of the caller may have done so. */
+static void reap_root(struct cr_ctx *ctx)
+{
+	pid_t pid = ctx->root->task ? task_pid_vnr(ctx->root->task) : 0;
+
+	if (pid)
+		reap(pid);
+}
+
 static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
 {
 	if (spawn(ctx->root) || barrier_meet(ctx, CR_BARRIER_BORN))
@@ -587,10 +627,13 @@ static int cr_restore_tree(struct cr_ctx *ctx, struct cr_in *in)
 		stop_tasks(ctx);
 		barrier_open(ctx, CR_BARRIER_READY);
 	}
+	/* one of them may wait for a file to be opened, for ever */
+	if (err)
+		cr_kill(ctx);
 	/* they need nothing but CPU time now, so this ends */
 	wait_event(ctx->wait, !atomic_read(&ctx->nr_alive));
-	if (err && ctx->root->task)
-		reap(task_pid_vnr(ctx->root->task));
+	if (err)
+		reap_root(ctx);
 	set_current_blocked(&old);
 	return err ?: pid;
 }

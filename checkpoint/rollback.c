@@ -408,17 +408,6 @@ static void put_file_flags(struct cr_ctx *ctx)
 	}
 }
 
-/* SIGKILL for all of it, and for the caller too if it is in there. */
-static void kill_live(struct cr_ctx *live)
-{
-	struct cr_task *t;
-
-	list_for_each_entry(t, &live->tasks, list) {
-		if (t->leader == t)
-			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, t->task, PIDTYPE_TGID);
-	}
-}
-
 /*
  * What they hold, file locks above all, the restored tree may want at once. But
  * there is no way back: do not wait for ever for one whose file system hangs.
@@ -447,7 +436,7 @@ static int switch_and_kill(struct cr_ctx *ctx, struct cr_ctx *live)
 		return cr_fail(ctx, err, "%s", live->report.reason);
 	err = cr_rollback_switch(ctx, live);
 	if (!err)
-		kill_live(live);
+		cr_kill(live);
 	return err;
 }
 

@@ -96,8 +96,9 @@ static inline int image_restart_flags(struct __test_metadata *_metadata, struct 
 		ASSERT_TRUE(cr_kill_tree(ret));
 		return 0;
 	}
-	/* Nothing is left of the attempt. */
+	/* Nothing is left of the attempt: no zombie, and not its root. */
 	EXPECT_TRUE(waitpid(-1, NULL, WNOHANG | __WALL) <= 0);
+	EXPECT_EQ(-1, kill(c->pid, 0));
 	return err;
 }
 
@@ -163,19 +164,6 @@ static inline void image_set(struct cr_img_rec *rec, const struct field *f, cons
 	image_sign(rec);
 }
 
-/* Take a record out. Nothing else may refer to its object. */
-static inline void image_remove(struct image *im, struct cr_img_rec *rec)
-{
-	size_t len = image_rec_size(rec);
-	unsigned char *end = (unsigned char *)rec + len;
-
-	memmove(rec, end, im->data + im->size - end);
-	im->size -= len;
-	image_header(im)->meta_bytes -= len;
-	image_header(im)->nr_records--;
-	image_sign_header(im);
-}
-
 /* ---- pages ---- */
 
 static inline struct cr_img_pages *image_pages(struct cr_img_rec *rec)
@@ -222,29 +210,59 @@ static inline struct cr_img_rec *image_ref(struct image *im, __u64 start)
 	return NULL;
 }
 
+/* The image has got @bytes more, with @nr_pages pages: make the trailer right. */
+static inline void image_end_grow(struct image *im, long bytes, unsigned int nr_pages)
+{
+	struct cr_img_end *end = (void *)(im->data + im->size - sizeof(*end));
+
+	end->nr_pages += nr_pages;
+	end->total_bytes += bytes;
+	image_sign((struct cr_img_rec *)end - 1);
+}
+
+/* Take a record of the metadata out. */
+static inline void image_remove(struct image *im, struct cr_img_rec *rec)
+{
+	size_t len = image_rec_size(rec);
+	unsigned char *end = (unsigned char *)rec + len;
+
+	memmove(rec, end, im->data + im->size - end);
+	im->size -= len;
+	image_header(im)->meta_bytes -= len;
+	image_header(im)->nr_records--;
+	image_sign_header(im);
+	image_end_grow(im, -(long)len, 0);
+}
+
 /*
- * Makes room for @size bytes with @nr_pages pages at @at, behind the metadata, with
- * the trailer made right. Returns it; all other pointers into the image are void.
+ * Makes room for @size bytes with @nr_pages pages at @at, with the trailer made
+ * right. Returns it; all other pointers into the image are void.
  */
 static inline void *image_grow(struct __test_metadata *_metadata, struct image *im,
 			       void *at, size_t size, unsigned int nr_pages)
 {
 	size_t offset = (unsigned char *)at - im->data;
-	struct cr_img_end *end;
-	struct cr_img_rec *rec;
 
 	im->data = realloc(im->data, im->size + size);
 	ASSERT_NE(NULL, im->data);
 	at = im->data + offset;
 	memmove(at + size, at, im->size - offset);
 	im->size += size;
-	end = (void *)(im->data + im->size - sizeof(*end));
-	rec = (struct cr_img_rec *)end - 1;
-	ASSERT_EQ((unsigned int)CR_IMG_END, rec->type);
-	end->nr_pages += nr_pages;
-	end->total_bytes += size;
-	image_sign(rec);
+	image_end_grow(im, size, nr_pages);
 	return at;
+}
+
+/* Put a record of the metadata there a second time, behind itself. */
+static inline void image_double(struct __test_metadata *_metadata, struct image *im,
+				struct cr_img_rec *rec)
+{
+	size_t len = image_rec_size(rec);
+
+	rec = image_grow(_metadata, im, rec, len, 0);
+	memcpy(rec, (char *)rec + len, len);
+	image_header(im)->meta_bytes += len;
+	image_header(im)->nr_records++;
+	image_sign_header(im);
 }
 
 static inline void image_sign_run(struct cr_img_rec *rec)
