@@ -195,6 +195,9 @@ int cr_arch_task_restore(struct cr_ctx *ctx, struct cr_task *t);
 /* Current is about to be restored: drop what it was born with from its creator. */
 void cr_arch_task_begin(void);
 
+/* What a task has from its parent and no image can have: its name, or NULL. */
+const char *cr_arch_inherited(struct task_struct *task);
+
 /* Refuse, by name, what the architecture cannot dump of @t yet (LDT, …). */
 int cr_arch_task_refuse(struct cr_ctx *ctx, struct cr_task *t);
 

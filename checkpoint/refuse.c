@@ -158,15 +158,9 @@ static const char *watched(struct cr_task *t)
 	return NULL;
 }
 
-/* State that the kernel keeps for the task itself. */
-static const char *has_state(struct task_struct *task)
+/* State that the kernel keeps for the task itself, and gives to its children. */
+static const char *has_attribute(struct task_struct *task)
 {
-	if (sem_has_undo(task))
-		return "System V semaphore with SEM_UNDO";
-#ifdef CONFIG_FUTEX
-	if (!list_empty_careful(&task->pi_state_list))
-		return "PI futex with waiters";
-#endif
 #ifdef CONFIG_SCHED_CORE
 	if (task->core_cookie)
 		return "core scheduling (PR_SCHED_CORE)";
@@ -186,6 +180,38 @@ static const char *has_state(struct task_struct *task)
 	if (task->flags & PF_MCE_PROCESS)
 		return "PR_MCE_KILL";
 	return NULL;
+}
+
+static const char *has_state(struct task_struct *task)
+{
+	if (sem_has_undo(task))
+		return "System V semaphore with SEM_UNDO";
+#ifdef CONFIG_FUTEX
+	if (!list_empty_careful(&task->pi_state_list))
+		return "PI futex with waiters";
+#endif
+	return has_attribute(task);
+}
+
+/**
+ * cr_caller_refuse() - refuse what restored tasks would have from the caller
+ * @ctx: the restart
+ *
+ * They are born as its copies, and no image can tell them to be without it.
+ *
+ * Return: 0, or -EOPNOTSUPP as told.
+ */
+int cr_caller_refuse(struct cr_ctx *ctx)
+{
+	const char *what = has_attribute(current);
+
+	if (!what)
+		what = cr_arch_inherited(current);
+	if (!what)
+		return 0;
+	return cr_fail(ctx, -EOPNOTSUPP,
+		       "the caller of restart() has %s, which the restored would inherit: not supported",
+		       what);
 }
 
 static int refuse_thread(struct cr_ctx *ctx, struct cr_task *t)

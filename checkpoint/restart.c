@@ -651,6 +651,8 @@ static int restart_phases(struct cr_ctx *ctx, struct file *file)
 	struct cr_in in = { .file = file };
 	int ret;
 
+	if (cr_caller_refuse(ctx))
+		return ctx->err;
 	if ((ctx->flags & RESTART_ROLLBACK) && cr_rollback_begin(ctx))
 		return ctx->err;
 	if (!ctx->from && cr_in_check(ctx, file))

@@ -131,7 +131,8 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  *   kernel, or @fd is a kind of file that it cannot be read from
  * - -EBADF: @fd is no descriptor, or not open for reading
  * - -EBADMSG: a checksum in the image is wrong
- * - -EOPNOTSUPP: the image needs what this kernel or CPU does not have
+ * - -EOPNOTSUPP: the image needs what this kernel or CPU does not have; or the
+ *   caller has what the tree would inherit, and no image can have
  * - -E2BIG: a limit of checkpoint/limits.h was reached
  * - -EEXIST: a pid of the tree is in use
  * - -ESRCH: no checkpoint with this id; RESTART_ROLLBACK: the root of the live

@@ -97,10 +97,14 @@ static const char *mode_refused(struct task_struct *task)
 	return NULL;
 }
 
-static const char *feature_refused(struct task_struct *task)
+/**
+ * cr_arch_inherited() - what no image can have, and a task has from its parent
+ * @task: any
+ *
+ * Return: its name, or NULL.
+ */
+const char *cr_arch_inherited(struct task_struct *task)
 {
-	if (test_tsk_thread_flag(task, TIF_IO_BITMAP) || task->thread.iopl_emul)
-		return "I/O port permissions (ioperm, iopl)";
 	if (test_tsk_thread_flag(task, TIF_NOTSC))
 		return "disabled TSC (PR_SET_TSC)";
 	if (test_tsk_thread_flag(task, TIF_NOCPUID))
@@ -110,6 +114,13 @@ static const char *feature_refused(struct task_struct *task)
 	    task_spec_ib_force_disable(task) ||
 	    test_tsk_thread_flag(task, TIF_SPEC_L1D_FLUSH))
 		return "speculation control (PR_SET_SPECULATION_CTRL)";
+	return NULL;
+}
+
+static const char *feature_refused(struct task_struct *task)
+{
+	if (test_tsk_thread_flag(task, TIF_IO_BITMAP) || task->thread.iopl_emul)
+		return "I/O port permissions (ioperm, iopl)";
 	if (test_task_syscall_work(task, SYSCALL_USER_DISPATCH))
 		return "system call user dispatch";
 	if (task->group_leader->thread.fpu.perm.__state_perm & XFEATURE_MASK_USER_DYNAMIC)
@@ -118,7 +129,7 @@ static const char *feature_refused(struct task_struct *task)
 	if (task->thread.features)
 		return "shadow stack";
 #endif
-	return NULL;
+	return cr_arch_inherited(task);
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 #include "security_help.h"
 
+#include <asm/prctl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
@@ -169,6 +170,58 @@ TEST_F(inherit, io_ports)
 	a.prepare = take_port;
 	EXPECT_EQ(0, attempt(_metadata, &self->c, &a));
 	a.prepare = take_all_ports;
+	EXPECT_EQ(0, attempt(_metadata, &self->c, &a));
+}
+
+/* ---- what no image can have ---- */
+
+static int without_tsc(struct cr_child *c)
+{
+	return prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+}
+
+static int without_cpuid(struct cr_child *c)
+{
+	return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
+}
+
+static int mce_killed(struct cr_child *c)
+{
+	return prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+}
+
+static int flushes_io(struct cr_child *c)
+{
+	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+}
+
+TEST_F(inherit, attributes_of_the_caller)
+{
+	static const struct {
+		int (*prepare)(struct cr_child *c);
+		const char *reason;
+	} tries[] = {
+		{ without_tsc, "has disabled TSC" },
+		{ without_cpuid, "has disabled CPUID" },
+		{ mce_killed, "has PR_MCE_KILL" },
+		{ flushes_io, "has PR_SET_IO_FLUSHER" },
+	};
+	struct attempt a = { 0, ALL_CAPS };
+	unsigned int i;
+	int err;
+
+	make_image(_metadata, &self->c, do_user, &self->im);
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		a.prepare = tries[i].prepare;
+		a.reason = tries[i].reason;
+		err = attempt(_metadata, &self->c, &a);
+		/* CPUID cannot be disabled on every processor */
+		EXPECT_TRUE(err == EOPNOTSUPP ||
+			    (err == NO_SETUP && a.prepare == without_cpuid)) {
+			TH_LOG("%s: %d", a.reason, err);
+		}
+	}
+	a.prepare = NULL;
 	EXPECT_EQ(0, attempt(_metadata, &self->c, &a));
 }
 
