@@ -667,6 +667,9 @@ static inline struct sighand_struct *cr_sighand(void)
 	return rcu_dereference_raw(current->sighand);
 }
 
+/* signal.c; current is being restored */
+void cr_signals_forget(void);
+
 /* Before a process is dumped: refuse, by name, what cannot be restored. */
 int cr_process_refuse(struct cr_ctx *ctx, struct cr_task *t);
 

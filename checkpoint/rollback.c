@@ -19,7 +19,7 @@
  *
  * Refused: a live tree that has another user namespace than the caller, or
  * changed its namespaces; one that is being traced; one that acquired a
- * controlling terminal since.
+ * controlling terminal or POSIX timers since.
  *
  * Locks: those of its parts, one at a time.
  */
@@ -34,6 +34,7 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
+#include <linux/syscalls.h>
 #include <linux/tcp.h>
 #include <linux/user_namespace.h>
 #include <net/sock.h>
@@ -362,10 +363,13 @@ void cr_rollback_ns_end(struct nsproxy *old)
 }
 
 /**
- * cr_rollback_enter() - the restored root joins the cgroup of the live one
+ * cr_rollback_enter() - the restored root leaves its creator's surroundings
  * @t: current; before it has children and memory
  *
- * Return: 0, or what writing to cgroup.procs would have returned, as told.
+ * It joins the cgroup of the live root. And until cr_rollback_switch() it has a
+ * session of its own, or ^C in the terminal of the caller would be for the tree.
+ *
+ * Return: 0; -EPERM, or what writing to cgroup.procs would have returned, as told.
  */
 int cr_rollback_enter(struct cr_task *t)
 {
@@ -374,6 +378,11 @@ int cr_rollback_enter(struct cr_task *t)
 
 	if (!ctx->rollback || t != ctx->root)
 		return 0;
+	/* a thread of the creator, its parent, could have made it lead a group */
+	if (ksys_setsid() < 0)
+		return cr_fail(ctx, -EPERM, "pid %d: was put into a group meanwhile",
+			       ctx->root->tid);
+	cr_signals_forget();
 #ifdef CONFIG_CGROUPS
 	if (rcu_access_pointer(ctx->rollback->live->cgroups) !=
 	    rcu_access_pointer(current->cgroups))
@@ -385,7 +394,10 @@ int cr_rollback_enter(struct cr_task *t)
 	return 0;
 }
 
-/* Of sockets that go on being used; the old tree does not care any more. */
+/*
+ * Of sockets that go on being used; the old tree does not care any more. Whom they
+ * signal now would be the restored process, by the pid.
+ */
 static void put_file_flags(struct cr_ctx *ctx)
 {
 	u32 i;
@@ -403,6 +415,8 @@ static void put_file_flags(struct cr_ctx *ctx)
 		file->f_flags = (file->f_flags & ~O_NONBLOCK) | (img->flags & O_NONBLOCK);
 		file->f_iocb_flags = iocb_flags(file);
 		spin_unlock(&file->f_lock);
+		if (file_f_owner(file))
+			f_delown(file);
 		fput(file);
 		ctx->rollback->files[i] = NULL;
 	}

@@ -143,12 +143,16 @@ static int check_live(struct cr_task *t, struct obstacle *o)
 		return 0;
 	if (task->ptrace)
 		return in_the_way(o, -EBUSY, t->tid, "is being traced");
-	if ((t->hold == CR_HOLD_PARKED || t->hold == CR_HOLD_CALLER) &&
-	    __fatal_signal_pending(task))
+	if (t->hold != CR_HOLD_ZOMBIE && __fatal_signal_pending(task))
 		return in_the_way(o, -ESRCH, t->tid, "was killed meanwhile");
 	if (task->signal->leader && (task->signal->tty || task->signal->tty_old_pgrp))
 		return in_the_way(o, -EOPNOTSUPP, t->tid,
 				  "has a controlling terminal: not supported");
+#ifdef CONFIG_POSIX_TIMERS
+	/* their signals go to whoever has the pid */
+	if (!hlist_empty(&task->signal->posix_timers))
+		return in_the_way(o, -EOPNOTSUPP, t->tid, "has POSIX timers: not supported");
+#endif
 	return 0;
 }
 

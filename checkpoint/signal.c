@@ -125,6 +125,22 @@ static void drop_signals(struct sigpending *pending, u64 mask, struct list_head 
 }
 
 /**
+ * cr_signals_forget() - nothing has been sent to the process of current yet
+ *
+ * For a restored process that was, until now, in a group of others. SIGKILL stays.
+ */
+void cr_signals_forget(void)
+{
+	struct sigpending dropped;
+
+	init_sigpending(&dropped);
+	spin_lock_irq(&cr_sighand()->siglock);
+	drop_signals(&current->signal->shared_pending, ~sigmask(SIGKILL), &dropped.list);
+	spin_unlock_irq(&cr_sighand()->siglock);
+	flush_sigqueue(&dropped);
+}
+
+/**
  * cr_sigaction_restore() - signal dispositions
  * @ctx: the restart
  * @t: leader of the process, current

@@ -84,6 +84,9 @@ static void family(struct cr_child *c)
 	CR_CHECK(c, waitpid(dead, &status, 0) == dead && WEXITSTATUS(status) == 3);
 	CR_CHECK(c, !kill(-lost, SIGKILL));
 	CR_CHECK(c, waitpid(lost, &status, 0) == lost && WTERMSIG(status) == SIGKILL);
+	/* a child of it is init's now, and a rollback wants that pid */
+	while (!kill(-lost, 0))
+		cr_sleep_ms(1);
 	if (last_time()) {
 		CR_CHECK(c, !kill(kept, SIGTERM));
 		CR_CHECK(c, waitpid(kept, &status, 0) == kept && WTERMSIG(status) == SIGTERM);
@@ -177,6 +180,7 @@ static void threads(struct cr_child *c)
 {
 	struct clone3_args args = { .exit_signal = SIGCHLD, .set_tid_size = 1 };
 	pthread_t thread;
+	pid_t pid = -1;
 	void *ret;
 
 	CR_CHECK(c, !pthread_create(&thread, NULL, thread_main, c));
@@ -188,10 +192,13 @@ static void threads(struct cr_child *c)
 		return;
 	/* what was the tid of a thread is the pid of a process now */
 	args.set_tid = (unsigned long)&thread_tid;
-	if (!geteuid() && !syscall(SYS_clone3, &args, sizeof(args)))
+	/* who has joined a thread may be ahead of the end of it */
+	while (!geteuid() && (pid = syscall(SYS_clone3, &args, sizeof(args))) < 0)
+		CR_CHECK(c, errno == EEXIST && !sched_yield());
+	if (!pid)
 		for (;;)
 			pause();
-	CR_CHECK(c, geteuid() || !kill(thread_tid, 0));
+	CR_CHECK(c, geteuid() || pid == thread_tid);
 	CR_CHECK(c, !pthread_create(&thread, NULL, thread_pause, c));
 	for (;;)
 		pause();
@@ -371,6 +378,63 @@ TEST(pid_taken_by_another)
 	EXPECT_EQ(0, kill(pid, SIGKILL));
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
 	/* no SIGCHLD of its own may hide one of the tree */
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	finish(_metadata, &t, 0);
+}
+
+static void gets_timer(struct cr_child *c)
+{
+	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } };
+	timer_t id;
+
+	cr_ready(c);
+	if (last_time())
+		return;
+	signal(SIGALRM, SIG_IGN);
+	CR_CHECK(c, !timer_create(CLOCK_MONOTONIC, NULL, &id));
+	CR_CHECK(c, !timer_settime(id, 0, &often, NULL));
+	touch(c, "changed");
+	while (access("drop", F_OK))
+		cr_sleep_ms(CR_POLL_MS);
+	CR_CHECK(c, !timer_delete(id));
+	changed(c);
+}
+
+/* Its signals would be for whoever has the pid. */
+TEST(posix_timer_since)
+{
+	struct tree t;
+
+	begin(_metadata, &t, gets_timer);
+	refused(_metadata, &t, EOPNOTSUPP, "has POSIX timers");
+	make_file(&t, "drop");
+	wait_changed(_metadata, &t);
+	finish(_metadata, &t, 0);
+}
+
+/* While it is made it is no part of the group of who makes it. */
+TEST(signals_for_the_group_of_the_caller)
+{
+	struct tree t;
+	pid_t pid;
+	int i;
+
+	begin(_metadata, &t, family);
+	/* the tree does not ignore it */
+	signal(SIGUSR1, SIG_IGN);
+	setpgid(0, 0);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		for (;;)
+			kill(0, SIGUSR1);
+	for (i = 0; i < 10; i++) {
+		put_back(_metadata, &t, 0);
+		wait_changed(_metadata, &t);
+	}
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	finish(_metadata, &t, 0);

@@ -11,19 +11,12 @@
 
 #include "cr_selftest.h"
 
-struct clone3_args {
-	unsigned long long flags, pidfd, child_tid, parent_tid, exit_signal, stack,
-			   stack_size, tls, set_tid, set_tid_size, cgroup;
-};
-
 /* ---- the workload's side; its working directory is its own ---- */
 
 static inline void touch(struct cr_child *c, const char *name)
 {
-	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-	CR_CHECK(c, fd >= 0);
-	close(fd);
+	/* no descriptor: the file may be seen, and unlinked, before that is closed */
+	CR_CHECK(c, !mknod(name, S_IFREG | 0666, 0) || errno == EEXIST);
 }
 
 static inline void put_number(struct cr_child *c, const char *name, int n)
@@ -57,21 +50,25 @@ struct tree {
 	int pidfd;
 };
 
-static inline void make_file(struct tree *t, const char *name)
+/* A file of the workload's directory. */
+static inline const char *tree_file(const struct tree *t, const char *name)
 {
-	char path[64];
+	static char path[64];
 
 	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
-	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+	return path;
+}
+
+static inline void make_file(struct tree *t, const char *name)
+{
+	close(open(tree_file(t, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
 }
 
 static inline int get_number(struct tree *t, const char *name)
 {
-	char path[64];
-	int n = -1, fd;
+	int fd = open(tree_file(t, name), O_RDONLY | O_CLOEXEC);
+	int n = -1;
 
-	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, &n, sizeof(n)) != sizeof(n))
 		n = -1;
 	close(fd);
@@ -80,19 +77,14 @@ static inline int get_number(struct tree *t, const char *name)
 
 static inline void remove_file(struct tree *t, const char *name)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/%s", t->c.dir, name);
-	unlink(path);
+	unlink(tree_file(t, name));
 }
 
 static inline void wait_changed(struct __test_metadata *_metadata, struct tree *t)
 {
-	char path[64];
 	int n;
 
-	snprintf(path, sizeof(path), "%s/changed", t->c.dir);
-	for (n = 0; access(path, F_OK); n++) {
+	for (n = 0; access(tree_file(t, "changed"), F_OK); n++) {
 		if (n == CR_WAIT_S * 1000 / CR_POLL_MS) {
 			cr_tell(_metadata, &t->c);
 			ASSERT_EQ(0, 1) TH_LOG("the workload does not change");

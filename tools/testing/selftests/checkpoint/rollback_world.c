@@ -26,10 +26,13 @@ static void server(struct cr_child *c)
 	cr_ready(c);
 	conn = accept(fd, NULL, NULL);
 	CR_CHECK(c, conn >= 0);
+	CR_CHECK(c, !unlink(c->go));
 	touch(c, "changed");
 	/* the checkpoint is made here */
-	while (access("go2", F_OK))
-		cr_sleep_ms(CR_POLL_MS);
+	cr_wait_go(c);
+	CR_CHECK(c, !fcntl(conn, F_GETOWN));
+	if (!access("own", F_OK) && !last_time())
+		CR_CHECK(c, !fcntl(conn, F_SETOWN, getpid()) && !fcntl(conn, F_SETFL, O_ASYNC));
 	if (!last_time() && access("talk", F_OK))
 		changed(c);
 	if (access("reset", F_OK)) {
@@ -68,7 +71,7 @@ static int begin_server(struct __test_metadata *_metadata, struct tree *t)
 	make_file(t, ".go");
 	wait_changed(_metadata, t);
 	keep(_metadata, t);
-	make_file(t, "go2");
+	make_file(t, ".go");
 	return fd;
 }
 
@@ -95,19 +98,33 @@ static void end_server(struct __test_metadata *_metadata, struct tree *t, int fd
 	cr_end(_metadata, &t->c);
 }
 
-/* A connection that nothing has gone through since is what it was. */
-TEST(sockets_go_on)
+/* Twice; @meanwhile, if not NULL, tells it what to do in between. */
+static void put_back_server(struct __test_metadata *_metadata, const char *meanwhile)
 {
 	struct tree t;
 	int fd = begin_server(_metadata, &t);
 
 	wait_changed(_metadata, &t);
+	if (meanwhile)
+		make_file(&t, meanwhile);
 	put_back(_metadata, &t, 0);
 	wait_changed(_metadata, &t);
 	make_file(&t, "last");
 	put_back(_metadata, &t, 0);
 	talk(_metadata, fd);
 	end_server(_metadata, &t, fd);
+}
+
+/* A connection that nothing has gone through since is what it was. */
+TEST(sockets_go_on)
+{
+	put_back_server(_metadata, NULL);
+}
+
+/* Whom they signal since is not what was put back, though it has its pid. */
+TEST(sockets_signal_nobody)
+{
+	put_back_server(_metadata, "own");
 }
 
 /* One that data has gone through comes back as reset, if that is wanted. */
@@ -131,15 +148,6 @@ TEST(connection_that_moved_on)
 
 /* ---- cgroup ---- */
 
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	close(fd);
-	return ok;
-}
-
 /* Tells where it is, and ends when it is told to. */
 static void quiet(struct cr_child *c)
 {
@@ -156,24 +164,24 @@ static void file_user(struct cr_child *c)
 	changed(c);
 }
 
+#define CHILDREN	"/proc/thread-self/children"
+
 /* It fails when the restored processes exist already: nothing of them is left. */
 TEST(file_has_gone)
 {
-	struct cr_pids before, after;
+	char before[64], after[64], path[64];
 	struct tree t;
-	char path[64];
 	int status;
 
 	begin(_metadata, &t, file_user);
-	cr_tree_pids(getpid(), &before);
+	ASSERT_TRUE(cr_read_file(CHILDREN, before, sizeof(before)));
 	snprintf(path, sizeof(path), "%s/data", t.c.dir);
 	EXPECT_EQ(0, unlink(path));
 	refused(_metadata, &t, ENOENT, "data");
 	EXPECT_EQ(0, waitpid(-1, &status, WNOHANG | __WALL));
 	EXPECT_EQ(0, kill(t.root, 0));
-	cr_tree_pids(getpid(), &after);
-	EXPECT_EQ(before.nr, after.nr);
-	EXPECT_EQ(0, memcmp(before.pid, after.pid, before.nr * sizeof(pid_t)));
+	ASSERT_TRUE(cr_read_file(CHILDREN, after, sizeof(after)));
+	EXPECT_STREQ(before, after);
 	EXPECT_EQ(0, sys_checkpoint(t.crid, -1, CHECKPOINT_DISCARD));
 	close(t.pidfd);
 	cr_end(_metadata, &t.c);
@@ -191,7 +199,7 @@ TEST(cgroup)
 	ASSERT_EQ(0, mkdir(path, 0755));
 	snprintf(path, sizeof(path), "%s/cr-rollback/cgroup.procs", dir);
 	snprintf(text, sizeof(text), "%d", t.root);
-	ASSERT_TRUE(write_text(path, text));
+	ASSERT_TRUE(cr_write_file(path, text));
 	put_back(_metadata, &t, 0);
 	wait_changed(_metadata, &t);
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", t.root);
