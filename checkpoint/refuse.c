@@ -338,6 +338,8 @@ int cr_process_refuse(struct cr_ctx *ctx, struct cr_task *t)
 		return refuse(ctx, t, "vfork() child before its execve()");
 	if (signal->core_state)
 		return refuse(ctx, t, "core dump in progress");
+	if (t->task->exit_signal > _NSIG)
+		return refuse(ctx, t, "signal at exit that there is not (clone)");
 	if (!hlist_empty(&signal->posix_timers))
 		return refuse(ctx, t, "POSIX timer (timer_create)");
 	if (refuse_thread(ctx, t))

@@ -192,6 +192,28 @@ static int dump_shared(struct cr_ctx *ctx, struct cr_task *t, struct cr_img_proc
 	return ctx->err;
 }
 
+/* As wait() tells it, whichever thread ended the process. */
+static u32 exit_code(const struct task_struct *leader)
+{
+	const struct signal_struct *signal = leader->signal;
+
+	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
+						   leader->exit_code;
+}
+
+/*
+ * A parent that has executed another program gets no signal but SIGCHLD. In the
+ * copy nobody has executed one.
+ */
+static u32 exit_signal(const struct cr_task *t)
+{
+	const struct cr_task *parent = t->parent;
+
+	if (parent && t->task->parent_exec_id != READ_ONCE(parent->task->self_exec_id))
+		return SIGCHLD;
+	return t->task->exit_signal;
+}
+
 static u32 process_flags(struct cr_task *t)
 {
 	struct signal_struct *signal = t->task->signal;
@@ -228,10 +250,10 @@ int cr_process_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	if (cr_process_refuse(ctx, t) || dump_ident(ctx, t, &img))
 		return ctx->err;
 	img.flags = process_flags(t);
-	img.exit_signal = t->task->exit_signal;
+	img.exit_signal = exit_signal(t);
 	img.oom_score_adj = t->task->signal->oom_score_adj;
 	if (t->hold == CR_HOLD_ZOMBIE)
-		img.exit_code = t->task->exit_code;
+		img.exit_code = exit_code(t->task);
 	else if (dump_shared(ctx, t, &img))
 		return ctx->err;
 	return cr_rec_add(ctx, CR_IMG_PROCESS, id, &img, sizeof(img));

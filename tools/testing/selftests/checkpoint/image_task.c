@@ -191,33 +191,107 @@ TEST(parent_of_itself)
 	cr_end(_metadata, &c);
 }
 
-/* A record that is twice there, or is not there at all. */
+/* The first record of @type is twice there, or not at all: the errno. */
+static int restart_with(struct __test_metadata *_metadata, struct cr_child *c,
+			const struct image *whole, unsigned int type, bool twice)
+{
+	struct image im = { .size = whole->size };
+	struct cr_img_rec *rec;
+	int err;
+
+	im.data = malloc(im.size);
+	ASSERT_NE(NULL, im.data);
+	memcpy(im.data, whole->data, im.size);
+	rec = image_find(&im, type, 0);
+	ASSERT_NE(NULL, rec);
+	if (twice)
+		image_double(_metadata, &im, rec);
+	else
+		image_remove(&im, rec);
+	err = image_restart(_metadata, c, &im);
+	free(im.data);
+	TH_LOG("type %u %s: %s", type, twice ? "twice" : "missing", cr_reason());
+	/* that it is as long as the trailer says has been seen to */
+	EXPECT_EQ(NULL, strstr(cr_reason(), "trailer"));
+	return err;
+}
+
 TEST(wrong_records)
 {
 	static const unsigned int required[] = {
 		CR_IMG_CRED, CR_IMG_SCHED, CR_IMG_SIGACTION, CR_IMG_SIGSTATE, CR_IMG_RLIMIT,
 		CR_IMG_ITIMER, CR_IMG_X86_REGS, CR_IMG_X86_XSTATE,
 	};
-	struct cr_img_rec *rec;
 	struct cr_child c;
-	struct image im, without;
+	struct image im;
 	size_t i;
 
 	make_image(_metadata, &c, do_everything, &im);
 	for (i = 0; i < ARRAY_SIZE(required); i++) {
-		without.size = im.size;
-		without.data = malloc(im.size);
-		ASSERT_NE(NULL, without.data);
-		memcpy(without.data, im.data, im.size);
-		rec = image_find(&without, required[i], 0);
-		ASSERT_NE(NULL, rec);
-		image_remove(&without, rec);
-		EXPECT_EQ(EINVAL, image_restart(_metadata, &c, &without)) {
-			TH_LOG("without type %u: %s", required[i], cr_reason());
-		}
-		free(without.data);
+		EXPECT_EQ(EINVAL, restart_with(_metadata, &c, &im, required[i], false));
+		EXPECT_EQ(EINVAL, restart_with(_metadata, &c, &im, required[i], true));
 	}
 	cr_end(_metadata, &c);
+}
+
+/* A child that is to end with SIGUSR1, of a parent that executes a program then. */
+static void __noreturn execute(void)
+{
+	struct clone3_args args = { .exit_signal = SIGUSR1 };
+
+	setsid();
+	cr_unmap_shared();
+	close_range(0, ~0U, 0);
+	if (!syscall(SYS_clone3, &args, sizeof(args)))
+		for (;;)
+			pause();
+	execl("/bin/sleep", "sleep", "1000", NULL);
+	_exit(1);
+}
+
+static void wait_comm(struct __test_metadata *_metadata, pid_t pid, const char *comm)
+{
+	char path[64], text[32] = "";
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	for (n = 0; !cr_read_file(path, text, sizeof(text)) || strcmp(text, comm); n++) {
+		ASSERT_LT(n, CR_WAIT_S * 1000 / CR_POLL_MS);
+		cr_sleep_ms(CR_POLL_MS);
+	}
+}
+
+/* The kernel sends SIGCHLD instead, and does so in a copy. */
+TEST(exit_signal_after_execve)
+{
+	struct cr_img_process *process;
+	struct cr_child c = {};
+	struct cr_img_rec *rec;
+	struct image im = {};
+	pid_t pid;
+	int fd;
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		execute();
+	wait_comm(_metadata, pid, "sleep\n");
+	snprintf(c.image, sizeof(c.image), "exit-signal.img");
+	fd = open(c.image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, sys_checkpoint(pid, fd, 0)) {
+		TH_LOG("%s: %s", strerror(errno), cr_reason());
+	}
+	close(fd);
+	EXPECT_TRUE(cr_kill_tree(pid));
+	image_read(_metadata, &c, &im);
+	rec = image_find(&im, CR_IMG_PROCESS, 1);
+	ASSERT_NE(NULL, rec);
+	process = (void *)(rec + 1);
+	EXPECT_EQ(pid, process->ppid);
+	EXPECT_EQ((unsigned int)SIGCHLD, process->exit_signal);
+	unlink(c.image);
+	free(im.data);
 }
 
 TEST_HARNESS_MAIN

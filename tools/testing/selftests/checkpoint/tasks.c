@@ -78,11 +78,16 @@ TEST(groups_and_sessions)
 }
 
 /* Signals for a group reach all of the group and nobody else. */
-static int got_usr1;
+static int got_usr1, got_usr2;
 
 static void on_usr1(int sig)
 {
 	INCREMENT(got_usr1);
+}
+
+static void on_usr2(int sig)
+{
+	INCREMENT(got_usr2);
 }
 
 static void group_signal(struct cr_child *c)
@@ -92,6 +97,7 @@ static void group_signal(struct cr_child *c)
 	int i, n;
 
 	signal(SIGUSR1, on_usr1);
+	signal(SIGUSR2, on_usr2);
 	point_init(c, &p);
 	for (i = 0; i < 4; i++) {
 		pid[i] = must_fork(c);
@@ -103,8 +109,12 @@ static void group_signal(struct cr_child *c)
 				CR_CHECK(c, !setpgid(0, group));
 			point_arrive(c, &p);
 			cr_wait_go(c);
-			for (n = 0; i && !LOAD(got_usr1) && n < 2000; n++)
-				cr_sleep_ms(5);
+			/* 0 lives until the others have got theirs */
+			for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
+				if (LOAD(*(i ? &got_usr1 : &got_usr2)))
+					break;
+				cr_sleep_ms(CR_POLL_MS);
+			}
 			_exit(LOAD(got_usr1));
 		}
 		/* both sides, as shells do, so that the group is there */
@@ -114,9 +124,10 @@ static void group_signal(struct cr_child *c)
 	point_wait(c, &p, 4);
 	cr_ready(c);
 	CR_CHECK(c, !kill(-group, SIGUSR1));
-	must_exit(c, pid[0], 0);
 	for (i = 1; i < 4; i++)
 		must_exit(c, pid[i], 1);
+	CR_CHECK(c, !kill(pid[0], SIGUSR2));
+	must_exit(c, pid[0], 0);
 	CR_CHECK(c, !LOAD(got_usr1));
 }
 
@@ -171,6 +182,36 @@ static void two_zombies(struct cr_child *c)
 	CR_CHECK(c, waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 }
 
+static void *end_process(void *arg)
+{
+	struct cr_child *c = arg;
+
+	wait_state(c, getpid(), 'Z');
+	syscall(SYS_exit_group, 3);
+	return NULL;
+}
+
+/* It exits with what another thread says, when the main thread has ended with 0. */
+static void ended_by_thread(struct cr_child *c)
+{
+	pid_t pid = must_fork(c);
+	pthread_t thread;
+	siginfo_t info;
+
+	if (!pid) {
+		CR_CHECK(c, !pthread_create(&thread, NULL, end_process, c));
+		syscall(SYS_exit, 0);
+	}
+	CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
+	cr_ready(c);
+	must_exit(c, pid, 3);
+}
+
+TEST(zombie_that_a_thread_has_ended)
+{
+	cr_both_ways(_metadata, ended_by_thread, 0);
+}
+
 #define ZOMBIE_UID	4711
 
 /* Who it was is told as it is waited for. */
@@ -209,11 +250,8 @@ TEST(zombies)
 /* The same for one who will never be told, with the signal ignored meanwhile. */
 static void zombie_ignored(struct cr_child *c)
 {
-	pid_t pid = must_fork(c);
+	pid_t pid = cr_zombie(c, 3);
 
-	if (!pid)
-		_exit(3);
-	wait_state(c, pid, 'Z');
 	signal(SIGCHLD, SIG_IGN);
 	cr_ready(c);
 	CR_CHECK(c, task_state(pid) == 'Z');
@@ -301,15 +339,6 @@ static void read_text(struct cr_child *c, const char *path, char *text, size_t s
 	CR_CHECK(c, cr_read_file(path, text, size));
 }
 
-static void write_text(struct cr_child *c, const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	CR_CHECK(c, fd >= 0);
-	CR_CHECK(c, write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	close(fd);
-}
-
 static void properties(struct cr_child *c)
 {
 	char name[16] = "", text[32];
@@ -319,7 +348,7 @@ static void properties(struct cr_child *c)
 	CR_CHECK(c, !prctl(PR_SET_PDEATHSIG, SIGUSR2));
 	CR_CHECK(c, !prctl(PR_SET_TIMERSLACK, 123456));
 	CR_CHECK(c, personality(ADDR_NO_RANDOMIZE | STICKY_TIMEOUTS) >= 0);
-	write_text(c, "/proc/self/oom_score_adj", "321");
+	CR_CHECK(c, cr_write_file("/proc/self/oom_score_adj", "321"));
 	cr_ready(c);
 	CR_CHECK(c, !prctl(PR_GET_NAME, name) && !strcmp(name, "cr-name"));
 	CR_CHECK(c, !prctl(PR_GET_PDEATHSIG, &signal) && signal == SIGUSR2);
