@@ -595,6 +595,7 @@ static int restore_steps(struct cr_ctx *ctx, struct cr_in *in)
 	barrier_open(ctx, CR_BARRIER_FINAL);
 	if (barrier_meet(ctx, CR_BARRIER_READY) || put_registers(ctx))
 		return ctx->err;
+	cr_rlimit_late(ctx);
 	/* the tree alone holds its files now: closing one must have its effect */
 	cr_objs_free(ctx);
 	return 0;

@@ -294,7 +294,8 @@ static int restore_limit(struct rlimit *rlim, unsigned int i, struct rlimit *new
 		err = -EPERM;
 	if (!err)
 		err = security_task_setrlimit(current, i, new);
-	if (!err)
+	/* signals that are pending may be more than it allows by now */
+	if (!err && i != RLIMIT_SIGPENDING)
 		*rlim = *new;
 	task_unlock(current->group_leader);
 
@@ -326,4 +327,31 @@ int cr_rlimit_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_rec
 				       t->tid, i, (s64)img->limit[i].max);
 	}
 	return 0;
+}
+
+/**
+ * cr_rlimit_late() - the limit that is for signals to come
+ * @ctx: the restart; no task runs, all signals that are pending have been queued
+ */
+void cr_rlimit_late(struct cr_ctx *ctx)
+{
+	const struct cr_img_rlimit *img;
+	const struct cr_rec *part;
+	struct rlimit *rlim;
+	struct cr_task *t;
+
+	list_for_each_entry(t, &ctx->tasks, list) {
+		if (t->leader != t)
+			continue;
+		cr_for_each_part(ctx, part, t->process_rec) {
+			if (part->type != CR_IMG_RLIMIT)
+				continue;
+			img = part->data;
+			rlim = t->task->signal->rlim + RLIMIT_SIGPENDING;
+			task_lock(t->task);
+			rlim->rlim_cur = img->limit[RLIMIT_SIGPENDING].cur;
+			rlim->rlim_max = img->limit[RLIMIT_SIGPENDING].max;
+			task_unlock(t->task);
+		}
+	}
 }

@@ -177,6 +177,19 @@ int cr_sigaction_restore(struct cr_ctx *ctx, struct cr_task *t, const struct cr_
 
 /* ---- mask and alternate stack ---- */
 
+/* What sigaltstack() can have left behind, in user space. */
+static bool altstack_bad(const struct cr_img_sigstate *img)
+{
+	u32 mode = img->altstack_flags & ~SS_FLAG_BITS;
+
+	if (!img->altstack_size)
+		return img->altstack_sp || (mode && mode != SS_DISABLE);
+	if (mode && mode != SS_ONSTACK)
+		return true;
+	return img->altstack_size < MINSIGSTKSZ || img->altstack_size > TASK_SIZE_MAX ||
+	       img->altstack_sp > TASK_SIZE_MAX - img->altstack_size;
+}
+
 /**
  * cr_sigstate_dump() - record signal mask and alternate stack of a thread
  * @ctx: the checkpoint
@@ -202,20 +215,11 @@ int cr_sigstate_dump(struct cr_ctx *ctx, void *obj, u32 id)
 	img.altstack_sp = task->sas_ss_sp;
 	img.altstack_size = task->sas_ss_size;
 	img.altstack_flags = task->sas_ss_flags;
+	if (altstack_bad(&img))
+		return cr_fail(ctx, -EOPNOTSUPP,
+			       "pid %d (%s): alternate signal stack outside user space: not supported",
+			       t->tid, task->comm);
 	return cr_rec_add(ctx, CR_IMG_SIGSTATE, id, &img, sizeof(img));
-}
-
-/* What sigaltstack() can have left behind. */
-static bool altstack_bad(const struct cr_img_sigstate *img)
-{
-	u32 mode = img->altstack_flags & ~SS_FLAG_BITS;
-
-	if (!img->altstack_size)
-		return img->altstack_sp || (mode && mode != SS_DISABLE);
-	if (mode && mode != SS_ONSTACK)
-		return true;
-	return img->altstack_size < MINSIGSTKSZ || img->altstack_size > TASK_SIZE_MAX ||
-	       img->altstack_sp > TASK_SIZE_MAX - img->altstack_size;
 }
 
 /**

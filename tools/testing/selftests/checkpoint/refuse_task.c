@@ -202,6 +202,39 @@ TEST(posix_timer)
 	cr_refused(_metadata, do_posix_timer, EOPNOTSUPP, "POSIX timer");
 }
 
+/* No system call but clone() takes one that there is not. */
+static void do_exit_signal(struct cr_child *c)
+{
+	pid_t pid = syscall(SYS_clone, 100, NULL, NULL, NULL, NULL);
+
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		cr_wait_go(c);
+		_exit(0);
+	}
+	cr_ready(c);
+	CR_CHECK(c, waitpid(pid, NULL, __WALL) == pid);
+}
+
+TEST(exit_signal)
+{
+	cr_refused(_metadata, do_exit_signal, EOPNOTSUPP, "signal at exit that there is not");
+}
+
+/* Nobody looks at the address before it is used. */
+static void do_altstack(struct cr_child *c)
+{
+	stack_t nowhere = { .ss_sp = (void *)-65536L, .ss_size = 65536 };
+
+	CR_CHECK(c, !sigaltstack(&nowhere, NULL));
+	cr_ready(c);
+}
+
+TEST(alternate_stack)
+{
+	cr_refused(_metadata, do_altstack, EOPNOTSUPP, "alternate signal stack outside");
+}
+
 static void do_io_uring(struct cr_child *c)
 {
 	char params[120] = "";

@@ -210,6 +210,34 @@ static void pending(struct cr_child *c)
 	CR_CHECK(c, sigtimedwait(&set, NULL, &none) == -1 && errno == EAGAIN);
 }
 
+/* A limit is for signals to come. */
+static void above_the_limit(struct cr_child *c)
+{
+	struct rlimit none = {}, now;
+	sigset_t set;
+	int i;
+
+	mask_of(&set, SIGRTMIN, 0);
+	CR_CHECK(c, !sigprocmask(SIG_SETMASK, &set, NULL));
+	for (i = 0; i < 3; i++) {
+		CR_CHECK(c, !send_process(SIGRTMIN, 10 + i));
+		CR_CHECK(c, !send_thread(gettid(), SIGRTMIN, 20 + i));
+	}
+	CR_CHECK(c, !setrlimit(RLIMIT_SIGPENDING, &none));
+	cr_ready(c);
+	CR_CHECK(c, !getrlimit(RLIMIT_SIGPENDING, &now) && !now.rlim_cur && !now.rlim_max);
+	CR_CHECK(c, send_process(SIGRTMIN, 1) && errno == EAGAIN);
+	for (i = 0; i < 3; i++)
+		take(c, &set, SIGRTMIN, SI_QUEUE, 20 + i);
+	for (i = 0; i < 3; i++)
+		take(c, &set, SIGRTMIN, SI_QUEUE, 10 + i);
+}
+
+TEST(more_pending_than_allowed)
+{
+	cr_both_ways(_metadata, above_the_limit, 0);
+}
+
 TEST(pending_in_order)
 {
 	cr_both_ways(_metadata, pending, 0);
