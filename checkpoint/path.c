@@ -107,6 +107,12 @@ static int path_refuse(struct cr_ctx *ctx, struct file *file)
 		return cr_fail(ctx, -EOPNOTSUPP, "%s: %s (%pD): not supported", cr_where(ctx),
 			       file->f_flags & __O_TMPFILE ? "O_TMPFILE file without a name" :
 			       "unlinked file", file);
+	/* a copy would not be told of it */
+	if ((file->f_mode & FMODE_WRITE) &&
+	    errseq_check(&file->f_mapping->wb_err, file->f_wb_err))
+		return cr_fail(ctx, -EOPNOTSUPP,
+			       "%s: write error that fsync() has not told yet (%pD): not supported",
+			       cr_where(ctx), file);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "cr_selftest.h"
 
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
@@ -14,6 +15,10 @@
 #ifndef __NR_memfd_secret
 #define __NR_memfd_secret 447
 #endif
+
+#define DISK_KIB	4096
+#define ROOM_KIB	512
+#define WRITE_KIB	1024
 
 static int new_file(struct cr_child *c)
 {
@@ -225,6 +230,53 @@ static void do_pipe_outside(struct cr_child *c)
 	cr_ready(c);
 }
 
+/* ---- a write error ---- */
+
+/* A file on a disk that takes no more; the workload finds it by its name. */
+static char bad_file[64];
+
+static int write_bad_file(struct cr_child *c)
+{
+	static const char text[WRITE_KIB << 10];
+	int fd = open(bad_file, O_RDWR | O_CREAT, 0600);
+
+	CR_CHECK(c, fd >= 0 && write(fd, text, sizeof(text)) == sizeof(text));
+	return fd;
+}
+
+static void do_write_error(struct cr_child *c)
+{
+	int fd = write_bad_file(c);
+
+	cr_ready(c);
+	/* It is told, once. */
+	CR_CHECK(c, fsync(fd) < 0);
+	CR_CHECK(c, !fsync(fd));
+}
+
+static void do_told_write_error(struct cr_child *c)
+{
+	int fd = write_bad_file(c);
+
+	CR_CHECK(c, fsync(fd) < 0);
+	cr_ready(c);
+}
+
+/* A disk of DISK_KIB at @dir/mnt, of which a memory file system holds the start only. */
+static bool make_bad_disk(const char *dir)
+{
+	static const char script[] =
+		"mount -t tmpfs -o size=%uk none %s && cd %s && mkdir mnt && truncate -s %uK disk";
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), script, ROOM_KIB, dir, dir, DISK_KIB);
+	if (system(cmd))
+		return false;
+	snprintf(cmd, sizeof(cmd), "cd %s && mkfs.minix disk >/dev/null && mount -o loop disk mnt",
+		 dir);
+	return !system(cmd);
+}
+
 TEST(unlinked) { cr_refused(_metadata, do_unlinked, EOPNOTSUPP, "unlinked file"); }
 TEST(o_tmpfile) { cr_refused(_metadata, do_o_tmpfile, EOPNOTSUPP, "O_TMPFILE"); }
 TEST(memfd) { cr_refused(_metadata, do_memfd, EOPNOTSUPP, "memfd"); }
@@ -281,6 +333,39 @@ TEST(kernel_file_systems)
 TEST(pipe_outside)
 {
 	cr_refused(_metadata, do_pipe_outside, EOPNOTSUPP, "pipe: other end is outside the tree");
+}
+
+TEST(write_error)
+{
+	char dir[] = "/tmp/cr-bad.XXXXXX";
+	struct cr_child c;
+	int fd;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	if (!make_bad_disk(dir)) {
+		umount2(dir, MNT_DETACH);
+		rmdir(dir);
+		SKIP(return, "no disk in a file of its own");
+	}
+	snprintf(bad_file, sizeof(bad_file), "%s/mnt/data", dir);
+
+	cr_begin(_metadata, &c, do_write_error);
+	fd = open(bad_file, O_RDONLY | O_CLOEXEC);
+	syncfs(fd);
+	EXPECT_EQ(-1, cr_save(_metadata, &c, 0));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "fd 3: write error that fsync() has not told yet")) {
+		TH_LOG("reason: %s", cr_reason());
+	}
+	cr_finish(_metadata, &c, "refused original");
+	cr_end(_metadata, &c);
+	close(fd);
+
+	cr_both_ways(_metadata, do_told_write_error, 0);
+	snprintf(bad_file, sizeof(bad_file), "%s/mnt", dir);
+	EXPECT_EQ(0, umount(bad_file));
+	EXPECT_EQ(0, umount(dir));
+	EXPECT_EQ(0, rmdir(dir));
 }
 
 TEST_HARNESS_MAIN
