@@ -364,15 +364,17 @@ static bool subset(u64 a, u64 b)
 	return !(a & ~b);
 }
 
-/* As prctl(PR_SET_SECUREBITS). */
+/* As prctl(PR_SET_SECUREBITS), and PR_SET_KEEPCAPS, which needs no capability. */
 static bool securebits_ok(const struct cr_img_cred *img, const struct cred *old, bool setpcap)
 {
 	u32 locked = (old->securebits & SECURE_ALL_LOCKS) >> 1;
+	u32 changed = old->securebits ^ img->securebits;
 
-	if (img->securebits == old->securebits)
+	if (changed & locked)
+		return false;
+	if (!(changed & ~issecure_mask(SECURE_KEEP_CAPS)))
 		return true;
-	return setpcap && !(locked & (old->securebits ^ img->securebits)) &&
-	       subset(old->securebits & SECURE_ALL_LOCKS, img->securebits);
+	return setpcap && subset(old->securebits & SECURE_ALL_LOCKS, img->securebits);
 }
 
 /* As capset(), prctl(PR_CAPBSET_DROP) and prctl(PR_CAP_AMBIENT). */

@@ -104,6 +104,11 @@ FIXTURE_VARIANT_ADD(image, securebits) {
 	SET(CR_IMG_CRED, cr_img_cred, securebits, SECBIT_NOROOT), 0, EPERM, "CAP_SETPCAP"
 };
 
+/* That one may be set by everybody, until the next execve(). */
+FIXTURE_VARIANT_ADD(image, keep_capabilities) {
+	SET(CR_IMG_CRED, cr_img_cred, securebits, SECBIT_KEEP_CAPS), 0, 0, NULL
+};
+
 /* ---- nice(), sched_setattr(), ioprio_set(), /proc/self/oom_score_adj ---- */
 
 FIXTURE_VARIANT_ADD(image, nice) {
@@ -248,6 +253,33 @@ TEST_F(hostile, ambient)
 	EXPECT_EQ(EPERM, changed(_metadata, &self->h, REC(cred)));
 }
 
+/* Locks stay, whatever the caller may set. */
+static int locked_noroot(struct cr_child *c)
+{
+	return prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT_LOCKED);
+}
+
+TEST_F(hostile, locked_securebits)
+{
+	const __u32 locks = SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT_LOCKED;
+	struct cr_img_cred *cred = payload(_metadata, &self->h, CR_IMG_CRED);
+	struct hostile *h = &self->h;
+
+	h->a.caps |= CAP(CAP_SETPCAP);
+	h->a.reason = "securebits";
+	cred->securebits = SECBIT_NOROOT;
+	EXPECT_EQ(0, changed(_metadata, h, REC(cred)));
+	h->a.prepare = locked_noroot;
+	EXPECT_EQ(EPERM, changed(_metadata, h, REC(cred)));
+	/* with the bit as it is locked, but without the lock */
+	cred->securebits = SECBIT_NO_SETUID_FIXUP_LOCKED;
+	EXPECT_EQ(EPERM, changed(_metadata, h, REC(cred)));
+	cred->securebits = locks | SECBIT_NOROOT;
+	EXPECT_EQ(EPERM, changed(_metadata, h, REC(cred)));
+	cred->securebits = locks;
+	EXPECT_EQ(0, changed(_metadata, h, REC(cred)));
+}
+
 TEST_F(hostile, real_time)
 {
 	struct cr_img_sched *sched = payload(_metadata, &self->h, CR_IMG_SCHED);
@@ -255,6 +287,30 @@ TEST_F(hostile, real_time)
 	sched->policy = SCHED_FIFO;
 	sched->rt_priority = 1;
 	needs(_metadata, &self->h, REC(sched), EPERM, "RLIMIT_RTPRIO", CAP(CAP_SYS_NICE));
+}
+
+/* A limit of 25 allows -5 and not -6. */
+static int nice_to_minus_5(struct cr_child *c)
+{
+	struct rlimit allowed = { 25, 25 };
+
+	return setrlimit(RLIMIT_NICE, &allowed);
+}
+
+TEST_F(hostile, nice_with_limit)
+{
+	struct cr_img_rlimit *limits = payload(_metadata, &self->h, CR_IMG_RLIMIT);
+	struct cr_img_sched *sched = payload(_metadata, &self->h, CR_IMG_SCHED);
+
+	limits->limit[RLIMIT_NICE].cur = 25;
+	limits->limit[RLIMIT_NICE].max = 25;
+	image_sign(REC(limits));
+	self->h.a.prepare = nice_to_minus_5;
+	sched->nice = -5;
+	EXPECT_EQ(0, changed(_metadata, &self->h, REC(sched)));
+	sched->nice = -6;
+	self->h.a.reason = "CAP_SYS_NICE";
+	EXPECT_EQ(EPERM, changed(_metadata, &self->h, REC(sched)));
 }
 
 static int lower_limit(struct cr_child *c)
