@@ -130,7 +130,8 @@ enum cr_level {
  * @CR_STAGE_FINAL: memory is filled; nothing that can be seen from outside the
  *                  tree; last is what cannot be taken back or lowers privilege
  *
- * Within a stage rows run in the order of the table.
+ * Within a stage rows run in the order of the records, which is that of the table in
+ * an image that checkpoint() has made.
  */
 enum cr_stage {
 	CR_STAGE_CRED = 1,

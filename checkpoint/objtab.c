@@ -20,7 +20,7 @@ static const struct cr_obj_ops cr_obj_table[] = {
 		.check		= cr_string_check,
 	},
 
-	/* Tasks. The order within a stage is the order of restoring. */
+	/* Tasks. They are dumped, and so restored within a stage, in this order. */
 	[CR_IMG_PROCESS] = {
 		.name		= "process",
 		FIXED(struct cr_img_process),

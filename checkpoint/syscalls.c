@@ -9,6 +9,16 @@
 
 #include "internal.h"
 
+/* So that the report is not that of the call before. */
+static long bad_arguments(const char *call, long err)
+{
+	if (cr_report_begin(call, 0))
+		return -ENOMEM;
+	return cr_report_simple(err, err == -EBADF ?
+				"fd: no descriptor, or not open for what is asked" :
+				"unknown flags, or flags, id and fd that do not go together");
+}
+
 /**
  * sys_checkpoint - checkpoint a tree of processes
  * @pid: root of the tree, as the caller sees it; 0 is the calling process. With
@@ -68,11 +78,13 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
 {
 	switch (flags) {
 	case CHECKPOINT_DISCARD:
-		return fd == -1 && pid > 0 ? cr_do_discard(pid) : -EINVAL;
+		if (fd != -1 || pid <= 0)
+			return bad_arguments("checkpoint", -EINVAL);
+		return cr_do_discard(pid);
 	case CHECKPOINT_WRITE:
 	case CHECKPOINT_WRITE | CHECKPOINT_KEEP:
 		if (pid <= 0)
-			return -EINVAL;
+			return bad_arguments("checkpoint", -EINVAL);
 		break;
 	case CHECKPOINT_KEEP:
 		if (fd == -1 && pid >= 0)
@@ -81,16 +93,16 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
 	case 0:
 	case CHECKPOINT_KILL:
 		if (pid < 0)
-			return -EINVAL;
+			return bad_arguments("checkpoint", -EINVAL);
 		break;
 	default:
-		return -EINVAL;
+		return bad_arguments("checkpoint", -EINVAL);
 	}
 
 	CLASS(fd, f)(fd);
 
 	if (!fd_file(f) || !(fd_file(f)->f_mode & FMODE_WRITE))
-		return -EBADF;
+		return bad_arguments("checkpoint", -EBADF);
 	if (flags & CHECKPOINT_WRITE)
 		return cr_do_write(pid, fd_file(f), flags);
 	return cr_do_checkpoint(pid, fd_file(f), flags);
@@ -138,9 +150,11 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  * - -ESRCH: no checkpoint with this id; RESTART_ROLLBACK: the root of the live
  *   tree has ended, or a task of it was killed meanwhile
  * - -EBUSY: RESTART_ROLLBACK: a task of the live tree cannot be stopped, or is
- *   being traced
- * - -EAGAIN: RESTART_ROLLBACK: a stopped task of it was continued meanwhile, or a
+ *   being traced; or a checkpoint of any tree takes too long to be made
+ * - -EAGAIN: RLIMIT_NPROC, RLIMIT_MEMLOCK or a limit of the pids cgroup.
+ *   RESTART_ROLLBACK: a stopped task of the live tree was continued meanwhile, or a
  *   task has left it, or the caller is in a tree of which the same is being done
+ * - -EMFILE: a descriptor above RLIMIT_NOFILE of the image, or fs.nr_open
  * - -EPERM, -EACCES: the caller may not give the tree what it had, or may not
  *   trace the live one
  * - -ECONNRESET: connections have lost their peer and RESTART_CONN_RESET was
@@ -154,16 +168,15 @@ SYSCALL_DEFINE3(checkpoint, pid_t, pid, int, fd, unsigned long, flags)
  */
 SYSCALL_DEFINE3(restart, int, crid, int, fd, unsigned long, flags)
 {
-	if ((flags & ~(RESTART_FROZEN | RESTART_CONN_RESET | RESTART_ROLLBACK)) || crid < 0)
-		return -EINVAL;
-	if ((flags & RESTART_ROLLBACK) && !crid)
-		return -EINVAL;
+	if ((flags & ~(RESTART_FROZEN | RESTART_CONN_RESET | RESTART_ROLLBACK)) ||
+	    crid < 0 || ((flags & RESTART_ROLLBACK) && !crid) || (crid && fd != -1))
+		return bad_arguments("restart", -EINVAL);
 	if (crid)
-		return fd == -1 ? cr_do_restart(crid, NULL, flags) : -EINVAL;
+		return cr_do_restart(crid, NULL, flags);
 
 	CLASS(fd, f)(fd);
 
 	if (!fd_file(f) || !(fd_file(f)->f_mode & FMODE_READ))
-		return -EBADF;
+		return bad_arguments("restart", -EBADF);
 	return cr_do_restart(0, fd_file(f), flags);
 }

@@ -34,7 +34,7 @@ static bool all_gone(const struct cr_pids *p)
 {
 	int i, n, left = 1;
 
-	for (n = 0; left && n < 5000 / CR_POLL_MS; n++) {
+	for (n = 0; left && n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
 		for (i = 0, left = 0; i < p->nr; i++)
 			left += !kill(p->pid[i], 0);
 		cr_sleep_ms(CR_POLL_MS);
@@ -103,6 +103,16 @@ static bool all_stopped(const struct cr_pids *p)
 	return true;
 }
 
+static void wait_all_stopped(struct __test_metadata *_metadata, const struct cr_pids *p)
+{
+	int n;
+
+	for (n = 0; !all_stopped(p); n++) {
+		ASSERT_LT(n, CR_WAIT_S * 1000 / CR_POLL_MS);
+		cr_sleep_ms(CR_POLL_MS);
+	}
+}
+
 TEST(frozen)
 {
 	static struct cr_pids p;
@@ -118,6 +128,7 @@ TEST(frozen)
 	fd = open(c.go, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 	ASSERT_LE(0, fd);
 	close(fd);
+	wait_all_stopped(_metadata, &p);
 	cr_sleep_ms(200);
 	EXPECT_TRUE(all_stopped(&p));
 	EXPECT_EQ(0, waitpid(c.pid, &status, WNOHANG));
@@ -176,10 +187,7 @@ TEST(frozen_threads)
 		ASSERT_EQ((ssize_t)sizeof(before), pread(fd, before, sizeof(before), 0));
 		cr_load(_metadata, &c, RESTART_FROZEN);
 		cr_tree_pids(c.pid, &p);
-		for (i = 0; !all_stopped(&p); i++) {
-			ASSERT_LT(i, CR_WAIT_S * 1000 / CR_POLL_MS);
-			cr_sleep_ms(CR_POLL_MS);
-		}
+		wait_all_stopped(_metadata, &p);
 		ASSERT_EQ((ssize_t)sizeof(now), pread(fd, now, sizeof(now), 0));
 		for (i = 0; i < NR_THREADS; i++) {
 			EXPECT_EQ(before[i], now[i]) {
@@ -212,6 +220,7 @@ TEST(meaningless)
 		EXPECT_EQ(EINVAL, errno) {
 			TH_LOG("flags 0x%lx: %s", bad[i], strerror(errno));
 		}
+		EXPECT_NE(NULL, strstr(cr_reason(), "do not go together"));
 	}
 	/* From an image there is no live tree to put back. */
 	EXPECT_EQ(-1, sys_restart(0, null, RESTART_ROLLBACK));
