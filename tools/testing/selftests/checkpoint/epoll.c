@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Checkpoint/restart: epoll. */
-#include "cr_selftest.h"
+#include "task_help.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -197,10 +197,11 @@ static void waiter(struct cr_child *c, int timeout_ms, const sigset_t *mask, boo
 		}
 		_exit(0);
 	}
-	cr_sleep_ms(100);
+	wait_in_syscall(c, pid, SYS_epoll_pwait);
 	cr_ready(c);
 	cr_sleep_ms(50);
-	CR_CHECK(c, waitpid(pid, &status, WNOHANG) == 0);
+	/* a timeout may have come to its end, if this took long */
+	CR_CHECK(c, !wake || waitpid(pid, &status, WNOHANG) == 0);
 	if (mask)
 		CR_CHECK(c, !kill(pid, SIGUSR1));
 	cr_sleep_ms(50);
@@ -225,6 +226,10 @@ static void do_wait_out(struct cr_child *c)
 	waiter(c, 4000, NULL, false);
 }
 
+static void do_nothing(int sig)
+{
+}
+
 /* SIGUSR1 is blocked only while waiting, SIGUSR2 only before and after. */
 static void do_wait_masked(struct cr_child *c)
 {
@@ -233,7 +238,8 @@ static void do_wait_masked(struct cr_child *c)
 	sigemptyset(&normal);
 	sigaddset(&normal, SIGUSR2);
 	CR_CHECK(c, !sigprocmask(SIG_SETMASK, &normal, NULL));
-	signal(SIGUSR1, SIG_IGN);
+	/* a mask that is lost would let it in, and the wait end with EINTR */
+	signal(SIGUSR1, do_nothing);
 	sigemptyset(&during);
 	sigaddset(&during, SIGUSR1);
 	waiter(c, -1, &during, true);

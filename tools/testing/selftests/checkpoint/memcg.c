@@ -9,6 +9,7 @@
 #include "cr_selftest.h"
 
 #define ROOT		"/sys/fs/cgroup"
+#define OOM_SCORE_ADJ	"/proc/self/oom_score_adj"
 #define KIB		1024L
 #define MIB		(1024 * KIB)
 /* What a container has in memory; a limit lets it be copied by half. */
@@ -27,16 +28,9 @@ static struct group container;
 static bool group_write(const struct group *g, const char *name, const char *text)
 {
 	char path[128];
-	int fd;
-	bool ok;
 
 	snprintf(path, sizeof(path), "%s/%s", g->path, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
+	return cr_write_file(path, text);
 }
 
 static bool group_limit(const struct group *g, long bytes)
@@ -75,7 +69,7 @@ static bool falls_to(const struct group *g, long max)
 	int n;
 
 	for (n = 0; charged(g) > max; n++) {
-		if (n == 10000 / CR_POLL_MS)
+		if (n == CR_WAIT_S * 1000 / CR_POLL_MS)
 			return false;
 		cr_sleep_ms(CR_POLL_MS);
 	}
@@ -103,7 +97,7 @@ static bool group_remove(const struct group *g)
 	int n;
 
 	for (n = 0; rmdir(g->path); n++) {
-		if (errno != EBUSY || n == 5000 / CR_POLL_MS)
+		if (errno != EBUSY || n == CR_WAIT_S * 1000 / CR_POLL_MS)
 			return false;
 		cr_sleep_ms(CR_POLL_MS);
 	}
@@ -227,7 +221,7 @@ static bool drains(const struct group *g)
 {
 	int n;
 
-	for (n = 0; n < 2000 / CR_POLL_MS; n++) {
+	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
 		if (!group_limit(g, 0))
 			return false;
 		if (charged(g) <= 128 * KIB)
@@ -311,14 +305,12 @@ TEST(caller_out_of_memory)
 
 /* ---- the restarted ---- */
 
-static const struct group myself = { "/proc/self" };
-
 /* Whoever is out of memory: this is killed. */
 static void first_to_be_killed(struct cr_child *c)
 {
 	unsigned char *m;
 
-	CR_CHECK(c, group_write(&myself, "oom_score_adj", "1000"));
+	CR_CHECK(c, cr_write_file(OOM_SCORE_ADJ, "1000"));
 	m = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CR_CHECK(c, m != MAP_FAILED);
 	write_all(m, 1);
@@ -337,7 +329,7 @@ static int restart_with_half(struct __test_metadata *_metadata, const struct gro
 	ASSERT_LE(0, caller);
 	if (!caller) {
 		fd = open(c->image, O_RDONLY | O_CLOEXEC);
-		if (!group_write(&myself, "oom_score_adj", "-1000") || !group_join(g) ||
+		if (!cr_write_file(OOM_SCORE_ADJ, "-1000") || !group_join(g) ||
 		    !group_limit(g, charged(g) + MEMORY / 2))
 			_exit(99);
 		err = sys_restart(0, fd, 0) < 0 ? errno : 0;

@@ -101,6 +101,7 @@ TEST(one_tree_several_callers)
 static void guard(struct cr_child *c, pid_t pid)
 {
 	bool ready = false;
+	int status;
 	long crid;
 
 	while (access(c->go, F_OK)) {
@@ -116,7 +117,7 @@ static void guard(struct cr_child *c, pid_t pid)
 			cr_say_ready(c);
 		ready = true;
 	}
-	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+	CR_CHECK(c, waitpid(pid, &status, 0) == pid && !status);
 }
 
 static void guardian(struct cr_child *c)
@@ -215,6 +216,7 @@ static void parent(struct cr_child *c)
 {
 	pid_t pid = waiting_child(c, 0);
 	siginfo_t info;
+	int status;
 	long crid;
 
 	cr_say_ready(c);
@@ -227,7 +229,7 @@ static void parent(struct cr_child *c)
 		/* it is its child all the time, with the pid it has always had */
 		CR_CHECK(c, !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT));
 	}
-	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+	CR_CHECK(c, waitpid(pid, &status, 0) == pid && !status);
 }
 
 /*

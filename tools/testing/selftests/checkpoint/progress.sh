@@ -13,10 +13,20 @@ cleanup() {
 	rm -rf "$dir"
 }
 
-# Nobody reads for longer than ckpt waits before it tells anything.
+# ckpt has told how far it is; "read" or "written".
+told() {
+	local tries
+
+	for ((tries = 0; tries < 600; tries++)); do
+		grep -q "^ckpt: $1" "$dir/said" 2>/dev/null && return
+		sleep 0.1
+	done
+}
+
+# Nobody reads until something has been told.
 written() {
 	ckpt checkpoint "$pid" -o - --progress 2>"$dir/said" | (
-		sleep 3
+		told written
 		cat >"$dir/image"
 	)
 	sed 's/^/# /' "$dir/said"
@@ -31,7 +41,7 @@ written_all() {
 restarted() {
 	(
 		head -c 20000 "$dir/image"
-		sleep 3
+		told read
 		tail -c +20001 "$dir/image"
 	) | ckpt restart - --progress >"$dir/pid" 2>"$dir/said"
 	sed 's/^/# /' "$dir/said"
@@ -57,7 +67,9 @@ echo "1..5"
 setsid sleep 1000 </dev/null >/dev/null 2>&1 &
 pid=$!
 disown $pid
-sleep 0.5
+until [ "$(</proc/$pid/comm)" = sleep ]; do
+	sleep 0.1
+done
 written
 result "an image that goes through a pipe, with the size it may have"
 written_all

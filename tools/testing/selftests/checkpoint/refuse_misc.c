@@ -17,7 +17,7 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
-#include "cr_selftest.h"
+#include "task_help.h"
 
 /* Of <linux/watch_queue.h>, which cannot be had together with <fcntl.h>. */
 #define O_NOTIFICATION_PIPE	O_EXCL
@@ -382,9 +382,12 @@ TEST(rare)
 }
 
 /* Waits in a system call of the 32-bit kind, as a 64-bit program can. */
+/* pause() of i386 */
+#define NR_PAUSE_32	29
+
 static void pause_32(void)
 {
-	long ret = 29;
+	long ret = NR_PAUSE_32;
 
 	asm volatile("int $0x80" : "+a" (ret) : : "memory", "r8", "r9", "r10", "r11");
 }
@@ -398,8 +401,7 @@ static void do_compat_call(struct cr_child *c)
 		for (;;)
 			pause_32();
 	}
-	/* It has nothing to tell by when it is there. */
-	cr_sleep_ms(200);
+	wait_in_syscall(c, pid, NR_PAUSE_32);
 	cr_ready(c);
 	CR_CHECK(c, !kill(pid, SIGKILL));
 	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);

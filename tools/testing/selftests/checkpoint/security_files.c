@@ -27,6 +27,7 @@ static void make_files(struct cr_child *c)
 	CR_CHECK(c, mknod("dir-a/fifo-a", S_IFIFO | 0666, 0) == 0);
 	CR_CHECK(c, !symlink("/proc/1/mem", "dir-a/memory"));
 	CR_CHECK(c, !symlink("/proc/self/fd/0", "dir-a/descri"));
+	CR_CHECK(c, !symlink("/proc/self/cwd/" OPENED, "dir-a/curdir"));
 	umask(022);
 }
 
@@ -68,6 +69,7 @@ FIXTURE_VARIANT_ADD(files, block_device) { "dir-a/disk-0", 0, EOPNOTSUPP };
 FIXTURE_VARIANT_ADD(files, fifo) { "dir-a/fifo-a", 0, EOPNOTSUPP };
 FIXTURE_VARIANT_ADD(files, memory_of_init) { "dir-a/memory", 0, EACCES };
 FIXTURE_VARIANT_ADD(files, descriptor_of_the_restarted) { "dir-a/descri", 0, ELOOP };
+FIXTURE_VARIANT_ADD(files, directory_of_the_restarted) { "dir-a/curdir", 0, ELOOP };
 FIXTURE_VARIANT_ADD(files, creating_is_no_flag) { NULL, O_CREAT, EINVAL };
 FIXTURE_VARIANT_ADD(files, truncating_is_no_flag) { NULL, O_TRUNC, EINVAL };
 

@@ -110,28 +110,16 @@ static inline int run_as(struct __test_metadata *_metadata, uid_t uid,
 	return WEXITSTATUS(status);
 }
 
-static inline bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	n = write(fd, text, strlen(text));
-	close(fd);
-	return n == (ssize_t)strlen(text);
-}
-
 /* The same ids for users and groups, of the user namespace that @pid is in. */
 static inline bool map_ids(pid_t pid, const char *map)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	if (!write_file(path, map))
+	if (!cr_write_file(path, map))
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	return write_file(path, map);
+	return cr_write_file(path, map);
 }
 
 /* Become root of a user namespace of root, in which @map says who is who. */
@@ -187,7 +175,7 @@ static inline char yama_set(char scope)
 {
 	char old[8] = "0", text[2] = { scope, '\0' };
 
-	if (cr_read_file(YAMA, old, sizeof(old)) && !write_file(YAMA, text))
+	if (cr_read_file(YAMA, old, sizeof(old)) && !cr_write_file(YAMA, text))
 		return '?';
 	return old[0];
 }

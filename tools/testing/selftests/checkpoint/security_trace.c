@@ -167,6 +167,8 @@ TEST_F(others, init)
 {
 	self->t.pid = 1;
 	EXPECT_EQ(EPERM, run_as(_metadata, USER, 0, try_checkpoint, &self->t));
+	EXPECT_EQ(EOPNOTSUPP, try_checkpoint(&self->t));
+	TH_LOG("%s", cr_reason());
 }
 
 TEST_F(others, kernel_thread)

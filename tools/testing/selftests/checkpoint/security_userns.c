@@ -146,9 +146,9 @@ static int restart_here(void *arg)
 	struct cr_child *c = arg;
 	int fd = open(c->image, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || unshare(CLONE_NEWUSER) || !write_file("/proc/self/setgroups", "deny") ||
-	    !write_file("/proc/self/uid_map", "1000 1000 1") ||
-	    !write_file("/proc/self/gid_map", "1000 1000 1"))
+	if (fd < 0 || unshare(CLONE_NEWUSER) || !cr_write_file("/proc/self/setgroups", "deny") ||
+	    !cr_write_file("/proc/self/uid_map", "1000 1000 1") ||
+	    !cr_write_file("/proc/self/gid_map", "1000 1000 1"))
 		return NO_SETUP;
 	return sys_restart(0, fd, 0) > 0 ? 0 : errno;
 }

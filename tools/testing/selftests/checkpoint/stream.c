@@ -470,6 +470,75 @@ TEST(root_is_killed)
 	still_good(_metadata, &c);
 }
 
+#define LEASE_BREAK	"/proc/sys/fs/lease-break-time"
+
+static void opens_a_file(struct cr_child *c)
+{
+	int fd = open("leased", O_RDWR | O_CREAT, 0600);
+
+	CR_CHECK(c, fd >= 0);
+	cr_ready(c);
+	CR_CHECK(c, write(fd, "x", 1) == 1);
+}
+
+/* Whoever opens it has to wait, for longer than any test may take. */
+static int lease(struct __test_metadata *_metadata, struct cr_child *c)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/leased", c->dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fcntl(fd, F_SETLEASE, F_WRLCK));
+	return fd;
+}
+
+/* It ends, and the task that waits for the file with it. */
+TEST(caller_is_killed_while_a_file_is_opened)
+{
+	const struct timespec wait = { CR_WAIT_S, 0 };
+	char before[32];
+	struct cr_child c;
+	int fd, in, n, status;
+	sigset_t io;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	ASSERT_TRUE(cr_read_file(LEASE_BREAK, before, sizeof(before)));
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &io, NULL));
+	cr_begin_image(_metadata, &c, opens_a_file);
+	fd = lease(_metadata, &c);
+	ASSERT_TRUE(cr_write_file(LEASE_BREAK, "100000"));
+	in = open(c.image, O_RDONLY | O_CLOEXEC);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(sys_restart(0, in, 0) < 0 ? errno : 0);
+	/* the holder of the lease is told when somebody waits for it */
+	EXPECT_EQ(SIGIO, sigtimedwait(&io, NULL, &wait));
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	for (n = 0; waitpid(pid, &status, WNOHANG) != pid; n++) {
+		if (n == CR_WAIT_S * 1000 / CR_POLL_MS)
+			break;
+		cr_sleep_ms(CR_POLL_MS);
+	}
+	EXPECT_GT(CR_WAIT_S * 1000 / CR_POLL_MS, n) {
+		TH_LOG("the caller of restart() cannot be killed");
+	}
+	EXPECT_EQ(0, fcntl(fd, F_SETLEASE, F_UNLCK));
+	EXPECT_TRUE(cr_write_file(LEASE_BREAK, before));
+	EXPECT_EQ(-1, kill(c.pid, 0));
+	close(fd);
+	close(in);
+	cr_load(_metadata, &c, 0);
+	cr_finish(_metadata, &c, "copy");
+	cr_end(_metadata, &c);
+}
+
 TEST(no_image_at_all)
 {
 	static unsigned char noise[256 * 1024];

@@ -47,8 +47,10 @@ static void asleep(struct cr_child *c, void *(*fn)(void *), long nr, void (*wake
 	cr_ready(c);
 	/* A wrong return would come now. */
 	cr_sleep_ms(50);
-	if (wake)
+	if (wake) {
+		wait_in_syscall(c, g.tid, nr);
 		wake();
+	}
 	CR_CHECK(c, !pthread_join(thread, NULL));
 }
 

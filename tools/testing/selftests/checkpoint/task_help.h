@@ -26,7 +26,7 @@ static inline char task_state(pid_t tid)
 	return cr_stat(tid, &state, &ppid, &sid) ? state : 0;
 }
 
-/* Waits until @tid sleeps in system call @nr. */
+/* Waits until @tid sleeps in system call @nr, or goes on with it after a stop. */
 static inline void wait_in_syscall(struct cr_child *c, pid_t tid, long nr)
 {
 	char path[64], text[256];
@@ -35,7 +35,8 @@ static inline void wait_in_syscall(struct cr_child *c, pid_t tid, long nr)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
 	for (n = 0; n < CR_WAIT_S * 1000 / CR_POLL_MS; n++) {
 		if (cr_read_file(path, text, sizeof(text)) &&
-		    text[0] != 'r' && atol(text) == nr && task_state(tid) == 'S')
+		    text[0] != 'r' && task_state(tid) == 'S' &&
+		    (atol(text) == nr || atol(text) == SYS_restart_syscall))
 			return;
 		cr_sleep_ms(CR_POLL_MS);
 	}
