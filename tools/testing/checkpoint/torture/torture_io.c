@@ -123,25 +123,27 @@ static size_t any_place(void)
 	return torture_below(4) && at < image_bytes ? at : torture_below(image_bytes);
 }
 
-static void load_image(void)
+/* A mapping of the file: in the heap, the next tree would have it too. */
+static char *map_file(const char *name, size_t *bytes)
 {
-	int fd = torture_open("image", O_RDONLY);
-	ssize_t n;
+	int fd = torture_open(name, O_RDONLY);
+	char *p;
 
-	free(image);
-	image_bytes = lseek(fd, 0, SEEK_END);
-	image = malloc(image_bytes);
-	n = image ? pread(fd, image, image_bytes, 0) : -1;
-	if (n != (ssize_t)image_bytes)
-		torture_die("image");
+	*bytes = lseek(fd, 0, SEEK_END);
+	p = mmap(NULL, *bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		torture_die(name);
 	close(fd);
-	find_places();
+	return p;
 }
 
 static void make_tree(void)
 {
+	if (image)
+		munmap(image, image_bytes);
 	tree_make(&tree);
-	load_image();
+	image = map_file("image", &image_bytes);
+	find_places();
 }
 
 static bool needs_tree(enum op op)
@@ -364,16 +366,12 @@ static int open_whole(enum op op, enum source end)
 /* The kept checkpoint is the image that was written at once. */
 static void check_written(const char *what)
 {
-	int fd = torture_open("tried", O_RDONLY);
-	char *copy = malloc(image_bytes + 1);
+	size_t bytes;
+	char *copy = map_file("tried", &bytes);
 
-	if (!copy)
-		torture_die("memory");
-	if (read(fd, copy, image_bytes + 1) != (ssize_t)image_bytes ||
-	    memcmp(copy, image, image_bytes))
+	if (bytes != image_bytes || memcmp(copy, image, bytes))
 		torture_fail("%s: succeeded, but the image is another one", what);
-	free(copy);
-	close(fd);
+	munmap(copy, bytes);
 }
 
 /* Returns whether the tree is as it was. */
