@@ -28,12 +28,18 @@ GCOV = "/sys/kernel/debug/gcov"
 RESTART_ROWS = re.compile(r"\.(?:check|restore|late|free)\s*=\s*(\w+)")
 
 
-def guest_command(opts, tests, objects):
+def torture_programs(opts):
+    """All of them, if they are to run at all."""
+    if not opts.torture_seconds:
+        return []
+    return sorted(p.stem for p in (HERE / "torture").glob("torture_*.c"))
+
+
+def guest_command(opts, tests, torture, objects):
     """Everything that is to be counted, then the counters."""
-    torture = sorted(p.stem for p in (HERE / "torture").glob("torture_*.c"))
     limit = opts.torture_seconds * 4 + 300
     cmd = f"TEST_SECONDS=900 run-selftests {' '.join(tests)}; " if tests else ""
-    if torture and opts.torture_seconds:
+    if torture:
         cmd += (f"TEST_DIR=/opt/checkpoint/bin TEST_SECONDS={limit} "
                 f"TEST_ARGS='--seed {opts.seed} --seconds {opts.torture_seconds}' "
                 f"run-selftests {' '.join(torture)}; ")
@@ -180,12 +186,14 @@ def run(opts, build):
     patterns = opts.tests.split()
     listed = (build / "selftests.install" / "list").read_text().split()
     tests = [t for t in listed if test.wanted(t, patterns)]
-    opts.cmd = guest_command(opts, tests, build / "kernel-coverage")
+    torture = torture_programs(opts)
+    opts.cmd = guest_command(opts, tests, torture, build / "kernel-coverage")
     tally = test.Tally()
-    follow = test.Selftests(tally, tests, [])
+    follow = test.Selftests(tally, tests + torture, [])
     machine = vm.Vm(opts, follow.feed)
     code, found = machine.run()
     follow.close(code)
+    test.blame(tally, machine.console_text())
     machine.explain(code, found)
     return tally.finish()
 

@@ -28,10 +28,13 @@ ignore_patches=$ignore,EMBEDDED_FILENAME,AVOID_EXTERNS
 # the very answer that tells them the kernel lacks the system call.
 ignore_tools=$ignore,ARRAY_SIZE,PREFER_DEFINED_ATTRIBUTE_MACRO,ENOSYS
 
-# Our files, from the manifest prepare.py keeps; $1: pattern on the name.
+# Our files, from the manifest prepare.py keeps; $1: pattern on the name. That
+# there are none is an error: there is always something to check.
 ours() {
 	python3 -c 'import json, sys; print("\n".join(json.load(open(sys.argv[1]))))' \
-		"$BUILD/manifest.json" | grep -E "$1"
+		"$BUILD/manifest.json" | grep -E "$1" && return
+	echo "lint: no files of ours match $1" >&2
+	return 1
 }
 
 step() {
@@ -59,15 +62,16 @@ checkpatch_one() {
 	key=$passed/$( (echo "$2"; cat "$2" "$SRC/scripts/checkpatch.pl" "$here/lint.sh") |
 		sha256sum | cut -c1-32)
 	[ -e "$key" ] && return
-	# Quiet about a clean file, so that any output is a complaint.
-	[ -z "$("${checkpatch[@]}" --ignore "$types" ${1:+"$1"} "$2" | tee /dev/stderr)" ] && touch "$key"
+	# By its status: one that died has printed no complaint either.
+	"${checkpatch[@]}" --ignore "$types" ${1:+"$1"} "$2" && touch "$key"
 }
 
 checkpatch_sources() {
-	local f bad=0
+	local f files bad=0
 
 	cd "$SRC" || return
-	for f in $(ours '\.[chS]$'); do
+	files=$(ours '\.[chS]$') || return
+	for f in $files; do
 		checkpatch_one -f "$f" || bad=1
 	done
 	return $bad
@@ -78,17 +82,17 @@ checkpatch_patches() {
 
 	cd "$SRC" || return
 	for f in "$repo"/patches/[0-9]*.patch; do
-		[ -f "$f" ] || continue
 		checkpatch_one "" "$f" || bad=1
 	done
 	return $bad
 }
 
 spdx() {
-	local f bad=0
+	local f files bad=0
 
 	cd "$SRC" || return
-	for f in $(ours '\.([chS]|sh|py|rst|config)$|(Makefile|Kconfig)$'); do
+	files=$(ours '\.([chS]|sh|py|rst|config)$|(Makefile|Kconfig)$') || return
+	for f in $files; do
 		head -n 3 "$f" | grep -q 'SPDX-License-Identifier: ' && continue
 		echo "$f: no SPDX line"
 		bad=1
@@ -97,13 +101,14 @@ spdx() {
 }
 
 scripts() {
-	local f bad=0
+	local f shell python bad=0
 
 	cd "$SRC" || return
-	for f in $(ours '\.sh$'); do
+	shell=$(ours '\.sh$') && python=$(ours '\.py$') || return
+	for f in $shell; do
 		bash -n "$f" || bad=1
 	done
-	for f in $(ours '\.py$'); do
+	for f in $python; do
 		python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' \
 			"$f" || bad=1
 	done
@@ -130,11 +135,15 @@ w1() {
 }
 
 # Bookworm's sparse does not understand all of the 6.12 headers: complaints
-# count only if they are about files of ours.
+# count only if they are about files of ours. They are no failure of make; that
+# sparse is missing or dies is one.
 sparse_ours() {
 	local mine log
 
-	log=$(kmake -k -j"$(nproc)" W=1 C=2 "${dirs[@]}" 2>&1)
+	if ! log=$(kmake -k -j"$(nproc)" W=1 C=2 "${dirs[@]}" 2>&1); then
+		echo "$log"
+		return 1
+	fi
 	mine=$(grep -E '(^|/)((arch/x86/)?checkpoint/[^:]*|include/[^:]*/checkpoint[^:]*\.h):[0-9]+' \
 		<<<"$log" | grep -E '(warning|error):')
 	[ -z "$mine" ] && return

@@ -135,7 +135,7 @@ def apply_series(build, version):
                "paths": sorted(now), "absent": sorted(absent)})
 
 
-def our_files():
+def our_files(build):
     """Every file of the repository which has a place in the kernel tree."""
     git = subprocess.run(["git", "ls-files", "-z", "-c", "-o", "--exclude-standard"],
                          cwd=REPO, capture_output=True, text=True, check=False)
@@ -145,8 +145,10 @@ def our_files():
         names = [str(p.relative_to(REPO)) for top in REPO.iterdir()
                  if top.is_dir() and top.name not in NOT_IN_TREE
                  for p in top.rglob("*") if p.is_file()]
+    # BUILD may be in the repository under any name, and has a whole kernel tree.
     return {n for n in names if "/" in n and not n.startswith(".")
             and n.split("/")[0] not in NOT_IN_TREE
+            and not f"{REPO}/{n}".startswith(f"{build}/")
             and "__pycache__" not in n and (REPO / n).is_file()}
 
 
@@ -154,7 +156,7 @@ def sync(build):
     """Install our files, and remove those which left the repository."""
     tree = build / "linux"
     manifest = build / "manifest.json"
-    before, now = set(read_json(manifest, [])), our_files()
+    before, now = set(read_json(manifest, [])), our_files(build)
     patched = set(read_json(build / "series.json", {"paths": []})["paths"])
     clash = [n for n in now - before if (tree / n).exists() and n in patched]
     if clash:

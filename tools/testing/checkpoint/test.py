@@ -19,28 +19,37 @@ import vm
 HERE = Path(__file__).resolve().parent
 RESULT = re.compile(r"^(\s*)(ok|not ok)\b\s*(\d+)?\s*(?:- )?(.*)$")
 SKIPPED_EXIT = 4		# KSFT_SKIP
+SAID_LINES = 40			# of a case that failed, told again at the end
 
 
 class Tally:
-    """What passed, failed and was skipped, printed as it becomes known."""
+    """What passed, failed and was skipped, printed as it becomes known.
+
+    What failed is told again at the end, with what it had to say.
+    """
 
     def __init__(self):
         self.count = {"ok": 0, "not ok": 0, "skip": 0}
+        self.failed = []
 
-    def add(self, verdict, name):
+    def add(self, verdict, name, said=()):
         self.count[verdict] += 1
         print(f"{verdict:7}{name}", flush=True)
+        if verdict == "not ok":
+            self.failed += [f"failed: {name}"] + [f"failed:   {s}" for s in said[:SAID_LINES]]
 
-    def line(self, text, prefix):
+    def line(self, text, prefix, said=()):
         """Take one "ok"/"not ok" line into account."""
         found = RESULT.match(text)
         verdict, name = found.group(2), found.group(4).strip()
         if re.search(r"#\s*SKIP", name, re.I):
             verdict = "skip"
-        self.add(verdict, f"{prefix}{name}")
+        self.add(verdict, f"{prefix}{name}", said)
 
     def finish(self):
         c = self.count
+        for text in self.failed:
+            print(text)
         text = f"{c['ok']} passed, {c['not ok']} failed"
         print(text + (f", {c['skip']} skipped" if c["skip"] else ""), flush=True)
         return 1 if c["not ok"] or not c["ok"] else 0
@@ -103,6 +112,8 @@ def kunit(tally, lines, patterns):
         below[depth] = below.get(depth, True) and good
     for text in parents:
         tally.line(text, "kunit ")
+    if not below and wanted("kunit", patterns):
+        tally.add("not ok", "kunit: no results")
 
 
 class Selftests:
@@ -142,28 +153,35 @@ class Selftests:
         if name in self.waiting:
             self.waiting.remove(name)
         self.section = None
-        results = [t for t in self.lines if re.match(r"^(ok|not ok)\b", t)]
+        results, said, last = [], [], self.lines[-SAID_LINES:]
+        for text in self.lines:
+            if re.match(r"^(ok|not ok)\b", text):
+                results.append((text, said))
+                said = []
+            else:
+                said.append(text)
         plan = [int(m.group(1)) for m in
                 (re.match(r"^1\.\.(\d+)", t) for t in self.lines) if m]
-        for text in results:
-            self.tally.line(text, f"{name}: ")
+        for text, said in results:
+            self.tally.line(text, f"{name}: ", said)
         if plan and len(results) < plan[0]:
-            self.tally.add("not ok", f"{name}: {len(results)} of {plan[0]} cases ran")
+            self.tally.add("not ok", f"{name}: {len(results)} of {plan[0]} cases ran", last)
         elif code in (124, 137):
-            self.tally.add("not ok", f"{name}: timed out")
+            self.tally.add("not ok", f"{name}: timed out", last)
         elif code and code != SKIPPED_EXIT and \
-                not any(t.startswith("not ok") for t in results):
-            self.tally.add("not ok", f"{name}: exit status {code}")
-        elif not results and not plan:
-            self.tally.add("skip" if code == SKIPPED_EXIT else "ok", name)
+                not any(t.startswith("not ok") for t, _ in results):
+            self.tally.add("not ok", f"{name}: exit status {code}", last)
+        elif not results:
+            # A plan that comes this far is one of no cases.
+            self.tally.add("skip" if plan or code == SKIPPED_EXIT else "ok", name)
 
     def close(self, code):
         """What never got its turn, or never came back."""
         if self.section and not self.section.startswith("@@"):
-            self.tally.add("not ok", f"{self.section}: never ended")
-            self.waiting.remove(self.section)
+            self.tally.add("not ok", f"{self.section}: never ended", self.lines[-SAID_LINES:])
         for name in self.waiting:
-            self.tally.add("not ok", f"{name}: never ran")
+            if name != self.section:
+                self.tally.add("not ok", f"{name}: never ran")
         for leak in self.leaks:
             print(leak)
             self.tally.add("not ok", "kmemleak: a report about checkpoint code")

@@ -14,6 +14,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 TIMED_OUT, DIED, COMPLAINED = 124, 125, 99
 TAIL_LINES = 60
 PROBE_SECONDS = 20
+PROBE_AGAIN_SECONDS = 3600
 
 STAMP = r"^(?:\[[^\]]*\])*\s*"
 SPLAT = re.compile("|".join((
@@ -44,28 +46,50 @@ def splats(text):
     return [line for line in text.splitlines() if SPLAT.search(line)]
 
 
+def kvm_works(log, kernel):
+    """Only where a guest really runs: an openable /dev/kvm proves little."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    # Without a root it panics in no time, which is all we want to see.
+    args = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", str(kernel), "-serial", f"file:{log}",
+            "-append", "console=ttyS0 panic=-1"]
+    try:
+        subprocess.run(args, timeout=PROBE_SECONDS, check=False,
+                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return "Kernel panic" in log.read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def remembered(cache):
+    """What was found before, unless that was for some time only, which is over."""
+    words = cache.read_text().split() if cache.exists() else []
+    if not words or len(words) > 1 and time.time() > int(words[1]):
+        return None
+    return words[0]
+
+
 def accelerator(build, kernel):
-    """KVM only where a guest really runs: an openable /dev/kvm proves little."""
+    """KVM where it works; remembered, as it takes a while to find out."""
     cache = build / "accel"
-    if cache.exists():
-        return cache.read_text().strip()
-    accel = "tcg"
-    if os.access("/dev/kvm", os.R_OK | os.W_OK):
-        log = build / "logs" / "kvm-probe.log"
-        # Without a root it panics in no time, which is all we want to see.
-        args = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512",
-                "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-kernel", str(kernel), "-serial", f"file:{log}",
-                "-append", "console=ttyS0 panic=-1"]
-        try:
-            subprocess.run(args, timeout=PROBE_SECONDS, check=False,
-                           stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if "Kernel panic" in log.read_text(errors="replace"):
-                accel = "kvm"
-        except (subprocess.TimeoutExpired, OSError):
-            pass
-    cache.write_text(accel + "\n")
+    accel, until = remembered(cache), ""
+    if accel:
+        return accel
+    try:
+        accel = "kvm" if kvm_works(build / "logs" / "kvm-probe.log", kernel) else "tcg"
+    except subprocess.TimeoutExpired:
+        # It may hang for ever, or the host was busy: ask again, but not every time.
+        accel, until = "tcg", f" {int(time.time()) + PROBE_AGAIN_SECONDS}"
+    cache.write_text(f"{accel}{until}\n")
     return accel
+
+
+def leave(number, _frame):
+    """End by way of all clean-up, which a second signal must not disturb."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 class Vm:
@@ -149,8 +173,8 @@ class Vm:
         args = self.qemu_args(ctl, wfd)
         stdin = None if self.opts.shell else subprocess.DEVNULL
         with subprocess.Popen(args, stdin=stdin, pass_fds=(wfd,), env=env) as qemu:
-            os.close(wfd)
             try:
+                os.close(wfd)
                 self.pump(rfd, qemu)
                 qemu.wait()
             finally:
@@ -159,6 +183,7 @@ class Vm:
 
     def run(self):
         """Boot, run, and return (exit status, list of kernel complaints)."""
+        signal.signal(signal.SIGTERM, leave)
         with tempfile.TemporaryDirectory(prefix="vm.", dir=self.build) as tmp:
             ctl = Path(tmp) / "ctl"
             ctl.mkdir()
