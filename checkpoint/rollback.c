@@ -248,24 +248,39 @@ struct file *cr_rollback_file(struct cr_ctx *ctx, u32 id)
 
 /* ---- restart: into the place of the live tree ---- */
 
-static int check_place(struct cr_ctx *ctx, struct task_struct *root)
+/* Why there is no live tree, if @live does not tell. */
+static int no_live(struct cr_ctx *ctx, struct cr_ctx *live)
 {
+	if (live->err && live->err != -ESRCH)
+		return cr_fail(ctx, live->err, "%s", live->report.reason);
+	return cr_fail(ctx, -ESRCH, "the root of the tree, pid %d, has ended",
+		       ctx->from->report.pid);
+}
+
+static int check_place(struct cr_ctx *ctx, struct cr_ctx *live)
+{
+	struct task_struct *root = live->root->task;
 	const struct nsproxy *ns;
-	const char *what = NULL;
+	bool gone, other = false;
 
 	if (ctx->user_ns != ctx->from->user_ns)
 		return cr_fail(ctx, -EOPNOTSUPP,
 			       "the tree lives in another user namespace than the caller: not supported");
 	task_lock(root);
 	ns = root->nsproxy;
-	if (!ns)
-		what = "has exited";
-	else if (ns->pid_ns_for_children != ctx->pid_ns || ns->time_ns_for_children != ns->time_ns)
-		what = "has another namespace for its children: not supported";
+	gone = !ns;
+	if (ns)
+		other = ns->pid_ns_for_children != ctx->pid_ns ||
+			ns->time_ns_for_children != ns->time_ns;
 	task_unlock(root);
-	if (what)
-		return cr_fail(ctx, -EOPNOTSUPP, "pid %d (%s): %s", task_pid_vnr(root),
-			       root->comm, what);
+	if (gone) {
+		cr_root_gone(live);
+		return no_live(ctx, live);
+	}
+	if (other)
+		return cr_fail(ctx, -EOPNOTSUPP,
+			       "pid %d (%s): has another namespace for its children: not supported",
+			       task_pid_vnr(root), root->comm);
 	return 0;
 }
 
@@ -283,12 +298,8 @@ static struct cr_ctx *find_live(struct cr_ctx *ctx)
 	/* the restored tree is a child of the caller, which may be in the live one */
 	live->hidden = ctx->root ? ctx->root->task : NULL;
 	if (!pid || cr_tree_find(live, pid) || task_tgid(live->root->task) != root ||
-	    READ_ONCE(live->root->task->exit_state)) {
-		if (live->err && live->err != -ESRCH)
-			cr_fail(ctx, live->err, "%s", live->report.reason);
-		else
-			cr_fail(ctx, -ESRCH, "the root of the tree, pid %d, has ended",
-				ctx->from->report.pid);
+	    (READ_ONCE(live->root->task->exit_state) && cr_root_gone(live))) {
+		no_live(ctx, live);
 		cr_ctx_put(live);
 		return NULL;
 	}
@@ -322,7 +333,7 @@ int cr_rollback_begin(struct cr_ctx *ctx)
 	path_put(&ctx->root_path);
 	ctx->root_path = past->root_path;
 	path_get(&ctx->root_path);
-	err = check_place(ctx, live->root->task);
+	err = check_place(ctx, live);
 	if (!err)
 		take_sockets(ctx, live);
 	cr_ctx_put(live);

@@ -203,24 +203,37 @@ static int add_spares(struct cr_ctx *ctx, u32 n)
 	return 0;
 }
 
-/* If the root is the init of a PID namespace, everything in there belongs to it. */
+/* Is it in the namespace, but was put there from outside? tasklist_lock is held. */
+static bool is_stray(struct cr_ctx *ctx, struct task_struct *p)
+{
+	struct task_struct *parent;
+
+	if (task_active_pid_ns(p) != ctx->pid_ns || same_thread_group(p, ctx->root->task))
+		return false;
+	parent = rcu_dereference_protected(p->real_parent, lockdep_tasklist_lock_is_held());
+	return task_active_pid_ns(parent) != ctx->pid_ns;
+}
+
+/*
+ * If the root is the init of a PID namespace, everything in there belongs to it. Who
+ * has a parent in there is a descendant, if only of one that is not known yet.
+ */
 static int check_namespace(struct cr_ctx *ctx)
 {
-	struct task_struct *p, *stray = NULL;
+	struct task_struct *p;
 	pid_t pid = 0;
 
 	if (ctx->pid_ns->child_reaper != ctx->root->task || ctx->hidden)
 		return 0;
 	read_lock(&tasklist_lock);
 	for_each_process(p) {
-		if (task_active_pid_ns(p) == ctx->pid_ns && !task_find(ctx, p)) {
-			stray = p;
+		if (is_stray(ctx, p)) {
 			pid = task_pid_nr_ns(p, ctx->pid_ns);
 			break;
 		}
 	}
 	read_unlock(&tasklist_lock);
-	if (stray)
+	if (pid)
 		return cr_fail(ctx, -EOPNOTSUPP,
 			       "pid %d: is in the PID namespace, but its parent is outside: not supported",
 			       pid);
@@ -360,6 +373,28 @@ int cr_tree_recheck(struct cr_ctx *ctx)
 	return 0;
 }
 
+/* False if there is no such process. */
+static bool find_root(struct cr_ctx *ctx, pid_t pid)
+{
+	struct task_struct *task;
+	bool found = false;
+
+	rcu_read_lock();
+	/* by execve() another thread becomes the leader, under this lock */
+	read_lock(&tasklist_lock);
+	task = pid ? find_task_by_vpid(pid) : current->group_leader;
+	if (task && thread_group_leader(task)) {
+		ctx->pid_ns = get_pid_ns(task_active_pid_ns(task));
+		ctx->user_ns = get_user_ns(__task_cred(task)->user_ns);
+		found = task_add(ctx, task, NULL, NULL);
+	}
+	read_unlock(&tasklist_lock);
+	rcu_read_unlock();
+	if (found)
+		ctx->root = list_first_entry(&ctx->tasks, struct cr_task, list);
+	return found;
+}
+
 /**
  * cr_tree_find() - begin with the root of the tree
  * @ctx: the checkpoint; gets its root, namespaces and all tasks
@@ -369,7 +404,6 @@ int cr_tree_recheck(struct cr_ctx *ctx)
  */
 int cr_tree_find(struct cr_ctx *ctx, pid_t pid)
 {
-	struct task_struct *task;
 	int err;
 
 	ctx->task_hash = kvcalloc(1 << CR_TASK_HASH_BITS, sizeof(struct hlist_head),
@@ -378,30 +412,8 @@ int cr_tree_find(struct cr_ctx *ctx, pid_t pid)
 		return cr_fail(ctx, -ENOMEM, "no memory for tasks");
 	if (add_spares(ctx, 16))
 		return ctx->err;
-
-	rcu_read_lock();
-	task = pid ? find_task_by_vpid(pid) : current;
-	if (task && (pid == 0 || thread_group_leader(task)))
-		task = get_task_struct(task->group_leader);
-	else
-		task = NULL;
-	rcu_read_unlock();
-	if (!task)
+	if (!find_root(ctx, pid))
 		return cr_fail(ctx, -ESRCH, "pid %d: no such process", pid);
-
-	err = -ESRCH;
-	rcu_read_lock();
-	ctx->pid_ns = task_active_pid_ns(task);
-	if (ctx->pid_ns)
-		get_pid_ns(ctx->pid_ns);
-	ctx->user_ns = get_user_ns(__task_cred(task)->user_ns);
-	rcu_read_unlock();
-	if (ctx->pid_ns && task_add(ctx, task, NULL, NULL))
-		err = 0;
-	put_task_struct(task);
-	if (err)
-		return cr_fail(ctx, err, "pid %d: no such process", pid);
-	ctx->root = list_first_entry(&ctx->tasks, struct cr_task, list);
 	if (check_task(ctx, ctx->root))
 		return ctx->err;
 	err = cr_tree_walk(ctx);

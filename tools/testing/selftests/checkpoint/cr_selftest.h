@@ -355,6 +355,29 @@ static inline void cr_tell(struct __test_metadata *_metadata, struct cr_child *c
 		}
 }
 
+/* In the workload: tells the test a number. */
+static inline void cr_put_number(struct cr_child *c, const char *name, int n)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	CR_CHECK(c, fd >= 0 && write(fd, &n, sizeof(n)) == sizeof(n));
+	close(fd);
+}
+
+/* In the test: -1 if it has not been told yet. */
+static inline int cr_get_number(const struct cr_child *c, const char *name)
+{
+	char path[64];
+	int fd, n = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, &n, sizeof(n)) != sizeof(n))
+		n = -1;
+	close(fd);
+	return n;
+}
+
 /* In the workload: a child that has ended with @code and was not waited for. */
 static inline pid_t cr_zombie(struct cr_child *c, int code)
 {

@@ -469,6 +469,41 @@ TEST(pid_namespace_for_children)
 	cr_refused(_metadata, do_new_pid, EOPNOTSUPP, "PID namespace");
 }
 
+/* The first of its children is the init, the second one was put beside it. */
+static void beside_init(struct cr_child *c)
+{
+	pid_t pid[2];
+	int i;
+
+	new_pid(c);
+	for (i = 0; i < 2; i++) {
+		pid[i] = must_fork(c);
+		while (!pid[i])
+			pause();
+	}
+	cr_put_number(c, "init", pid[0]);
+	cr_ready(c);
+	for (i = 0; i < 2; i++) {
+		CR_CHECK(c, !waitpid(pid[1 - i], NULL, WNOHANG));
+		CR_CHECK(c, !kill(pid[1 - i], SIGKILL));
+		CR_CHECK(c, waitpid(pid[1 - i], NULL, 0) == pid[1 - i]);
+	}
+}
+
+TEST(put_into_the_pid_namespace)
+{
+	struct cr_child c;
+
+	cr_begin(_metadata, &c, beside_init);
+	EXPECT_EQ(-1, sys_checkpoint(cr_get_number(&c, "init"), -1, CHECKPOINT_KEEP));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_NE(NULL, strstr(cr_reason(), "its parent is outside")) {
+		TH_LOG("%s", cr_reason());
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_end(_metadata, &c);
+}
+
 static void do_nested_pid(struct cr_child *c)
 {
 	pid_t pid = must_fork(c);

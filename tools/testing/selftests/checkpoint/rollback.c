@@ -96,7 +96,7 @@ static void family(struct cr_child *c)
 	/* more of them: a daemon, a zombie */
 	if (!fork()) {
 		setsid();
-		put_number(c, "daemon", getpid());
+		cr_put_number(c, "daemon", getpid());
 		if (!fork())
 			_exit(0);
 		changed(c);
@@ -113,7 +113,7 @@ TEST(tree_that_grew_and_shrank)
 
 	begin(_metadata, &t, family);
 	for (i = 0; i < 2; i++) {
-		daemon = get_number(&t, "daemon");
+		daemon = cr_get_number(&t.c, "daemon");
 		ASSERT_LT(0, daemon);
 		EXPECT_EQ(0, kill(daemon, 0));
 		put_back(_metadata, &t, 0);
@@ -222,7 +222,7 @@ static void waiting_parent(struct cr_child *c)
 	if (!root) {
 		pid_t pgrp = getpgrp(), sid = getsid(0);
 
-		put_number(c, "root", getpid());
+		cr_put_number(c, "root", getpid());
 		cr_ready(c);
 		CR_CHECK(c, getpgrp() == pgrp && getsid(0) == sid && getppid() == c->pid);
 		if (last_time())
@@ -239,7 +239,7 @@ TEST(parent_waits)
 	struct tree t;
 
 	cr_begin(_metadata, &t.c, waiting_parent);
-	begin_at(_metadata, &t, get_number(&t, "root"));
+	begin_at(_metadata, &t, cr_get_number(&t.c, "root"));
 	finish_again(_metadata, &t);
 }
 
@@ -349,7 +349,7 @@ static void loses_child(struct cr_child *c)
 	if (!pid)
 		for (;;)
 			pause();
-	put_number(c, "child", pid);
+	cr_put_number(c, "child", pid);
 	cr_ready(c);
 	CR_CHECK(c, !kill(pid, SIGKILL) && waitpid(pid, NULL, 0) == pid);
 	if (!last_time())
@@ -364,7 +364,7 @@ TEST(pid_taken_by_another)
 	pid_t pid;
 
 	begin(_metadata, &t, loses_child);
-	pid = get_number(&t, "child");
+	pid = cr_get_number(&t.c, "child");
 	ASSERT_LT(0, pid);
 	args.set_tid = (unsigned long)&pid;
 	if (!syscall(SYS_clone3, &args, sizeof(args)))

@@ -19,14 +19,6 @@ static inline void touch(struct cr_child *c, const char *name)
 	CR_CHECK(c, !mknod(name, S_IFREG | 0666, 0) || errno == EEXIST);
 }
 
-static inline void put_number(struct cr_child *c, const char *name, int n)
-{
-	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-	CR_CHECK(c, fd >= 0 && write(fd, &n, sizeof(n)) == sizeof(n));
-	close(fd);
-}
-
 /* Its state has changed: tell, and wait for being put back. */
 static inline void changed(struct cr_child *c)
 {
@@ -62,17 +54,6 @@ static inline const char *tree_file(const struct tree *t, const char *name)
 static inline void make_file(struct tree *t, const char *name)
 {
 	close(open(tree_file(t, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-}
-
-static inline int get_number(struct tree *t, const char *name)
-{
-	int fd = open(tree_file(t, name), O_RDONLY | O_CLOEXEC);
-	int n = -1;
-
-	if (fd < 0 || read(fd, &n, sizeof(n)) != sizeof(n))
-		n = -1;
-	close(fd);
-	return n;
 }
 
 static inline void remove_file(struct tree *t, const char *name)

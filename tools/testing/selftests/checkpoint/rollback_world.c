@@ -22,7 +22,7 @@ static void server(struct cr_child *c)
 
 	CR_CHECK(c, !bind(fd, (void *)&addr, len) && !listen(fd, 4));
 	CR_CHECK(c, !getsockname(fd, (void *)&addr, &len));
-	put_number(c, "port", ntohs(addr.sin_port));
+	cr_put_number(c, "port", ntohs(addr.sin_port));
 	cr_ready(c);
 	conn = accept(fd, NULL, NULL);
 	CR_CHECK(c, conn >= 0);
@@ -51,7 +51,7 @@ static void server(struct cr_child *c)
 static int connect_to(struct __test_metadata *_metadata, struct tree *t)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_port = htons(get_number(t, "port")),
+				    .sin_port = htons(cr_get_number(&t->c, "port")),
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -239,7 +239,7 @@ static void init_of_namespace(struct cr_child *c)
 				pause();
 		changed(c);
 	}
-	put_number(c, "root", pid);
+	cr_put_number(c, "root", pid);
 	CR_CHECK(c, waitpid(pid, &status, 0) == pid);
 	CR_CHECK(c, WIFEXITED(status) && WEXITSTATUS(status) == 9);
 }
@@ -251,9 +251,9 @@ TEST(init_of_pid_namespace)
 	if (geteuid())
 		SKIP(return, "needs root");
 	cr_begin(_metadata, &t.c, init_of_namespace);
-	while (get_number(&t, "root") <= 0)
+	while (cr_get_number(&t.c, "root") <= 0)
 		cr_sleep_ms(CR_POLL_MS);
-	begin_at(_metadata, &t, get_number(&t, "root"));
+	begin_at(_metadata, &t, cr_get_number(&t.c, "root"));
 	finish_again(_metadata, &t);
 }
 

@@ -28,12 +28,10 @@ static void make_orphans(void)
 	}
 }
 
-/* Gets all orphans. */
-static void reaper(struct cr_child *c)
+static void __noreturn reap_orphans(struct cr_child *c)
 {
 	int i;
 
-	CR_CHECK(c, !prctl(PR_SET_CHILD_SUBREAPER, 1));
 	for (i = 0; i < NR_MAKERS; i++) {
 		pid_t pid = fork();
 
@@ -46,12 +44,50 @@ static void reaper(struct cr_child *c)
 		CR_CHECK(c, wait(NULL) > 0);
 }
 
+/* Gets all orphans. */
+static void reaper(struct cr_child *c)
+{
+	CR_CHECK(c, !prctl(PR_SET_CHILD_SUBREAPER, 1));
+	reap_orphans(c);
+}
+
 TEST(orphans)
 {
 	struct cr_child c;
 
 	cr_begin(_metadata, &c, reaper);
 	cr_keep_often(_metadata, &c, ROUNDS, 0);
+	cr_end(_metadata, &c);
+}
+
+/* So does the init of a PID namespace, to which all in there must belong. */
+static void namespace_of_orphans(struct cr_child *c)
+{
+	pid_t pid;
+
+	CR_CHECK(c, !unshare(CLONE_NEWPID));
+	pid = fork();
+	CR_CHECK(c, pid >= 0);
+	if (!pid) {
+		setsid();
+		cr_wait_go(c);
+		reap_orphans(c);
+	}
+	cr_put_number(c, "init", pid);
+	close(open(c->go, O_WRONLY | O_CREAT, 0600));
+	CR_CHECK(c, waitpid(pid, NULL, 0) == pid);
+}
+
+TEST(orphans_of_a_namespace)
+{
+	struct cr_child c, init;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	cr_begin(_metadata, &c, namespace_of_orphans);
+	init = c;
+	init.pid = cr_get_number(&c, "init");
+	cr_keep_often(_metadata, &init, ROUNDS, 0);
 	cr_end(_metadata, &c);
 }
 
