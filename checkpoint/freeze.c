@@ -5,7 +5,8 @@
  * A task parks in task work on its way to user mode: its registers are in
  * pt_regs, it holds no lock, and an interrupted system call has already decided
  * how it will be restarted. A task in a job control stop or a zombie is held as
- * it is; the task work waits for it, should it wake up.
+ * it is; the task work waits for it, should it wake up. A vfork() child runs on
+ * until it has executed a program or has exited, for its parent cannot park before.
  *
  * cr_task.hold goes from NONE to PARKED (by the task), to STOPPED or ZOMBIE (by
  * the caller) or to GONE (by the task, when it dies), under ctx->lock. Once
@@ -203,6 +204,10 @@ static void cr_park(struct callback_head *work)
 			arrive(ctx);
 		else
 			WRITE_ONCE(ctx->disturbed, true);
+	} else if (current->vfork_done) {
+		cr_arch_park();
+		/* @t is that of look_at() from here on, which asks again */
+		smp_store_release(&t->deferred, true);
 	} else {
 		u64 now = ktime_get_ns();
 
@@ -224,13 +229,9 @@ static enum task_work_notify_mode how_to_ask(const struct cr_task *t)
 	return READ_ONCE(t->task->signal->core_state) ? TWA_NONE : TWA_SIGNAL;
 }
 
-static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
+static void give_work(struct cr_ctx *ctx, struct cr_task *t)
 {
-	/* what was found to be exiting in an earlier pass is not asked again */
-	if (t->queued || READ_ONCE(t->hold) != CR_HOLD_NONE)
-		return;
 	init_task_work(&t->work, cr_park);
-	atomic_inc(&ctx->nr_running);
 	cr_ctx_get(ctx);
 	refcount_inc(&ctx->tree_refs);
 	t->queued = true;
@@ -243,17 +244,47 @@ static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 	}
 }
 
-/* Has @t come to rest without parking? Then hold it as it is. */
-static void look_at(struct cr_ctx *ctx, struct cr_task *t)
+static void ask_to_park(struct cr_ctx *ctx, struct cr_task *t)
 {
-	/* the child may be parked, but its parent never will: no use to wait */
-	if (READ_ONCE(t->task->vfork_done))
-		/* often short: a shell that starts a program */
+	/* what was found to be exiting in an earlier pass is not asked again */
+	if (t->queued || READ_ONCE(t->hold) != CR_HOLD_NONE)
+		return;
+	atomic_inc(&ctx->nr_running);
+	give_work(ctx, t);
+}
+
+static bool is_late(const struct cr_ctx *ctx, unsigned int ms)
+{
+	return ktime_get_ns() - ctx->freeze_begin_ns > (u64)ms * NSEC_PER_MSEC;
+}
+
+/*
+ * Its parent waits in vfork() until it executes a program. That is short, as a rule,
+ * but everybody else stands still; so it does not get all of the time.
+ */
+static void look_at_vfork_child(struct cr_ctx *ctx, struct cr_task *t)
+{
+	if (task_is_stopped(t->task) || is_late(ctx, READ_ONCE(cr_freeze_timeout_ms) / 10))
 		cr_fail(ctx, -EBUSY,
 			"pid %d (%s): its parent waits in vfork() for it: not supported; try again",
 			cr_pid(t), t->task->comm);
+}
+
+/* Has @t come to rest without parking? Then hold it as it is. */
+static void look_at(struct cr_ctx *ctx, struct cr_task *t)
+{
+	if (READ_ONCE(t->task->vfork_done)) {
+		look_at_vfork_child(ctx, t);
+		return;
+	}
 	if (t->hold != CR_HOLD_NONE)
 		return;
+	/* cr_park() is done with @t */
+	if (smp_load_acquire(&t->deferred)) {
+		t->deferred = false;
+		give_work(ctx, t);
+		return;
+	}
 	/* nobody is to stand still for the time that takes */
 	if (READ_ONCE(t->task->signal->core_state)) {
 		cr_fail(ctx, -EBUSY, "pid %d (%s): its core dump is being written; try again",
@@ -294,7 +325,7 @@ static int too_late(struct cr_ctx *ctx)
 	return cr_fail(ctx, -EBUSY, "the tree cannot be stopped; try again");
 }
 
-static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
+static int wait_for_all(struct cr_ctx *ctx)
 {
 	struct cr_task *t;
 
@@ -310,7 +341,7 @@ static int wait_for_all(struct cr_ctx *ctx, ktime_t deadline)
 			return cr_fail(ctx, -EAGAIN,
 				       "the caller is in a tree that is being stopped; try again");
 		}
-		if (ktime_after(ktime_get(), deadline))
+		if (is_late(ctx, READ_ONCE(cr_freeze_timeout_ms)))
 			return too_late(ctx);
 		if (wait_event_killable_timeout(ctx->wait, !atomic_read(&ctx->nr_running),
 						1) == -ERESTARTSYS)
@@ -399,12 +430,12 @@ static int settle_gone(struct cr_ctx *ctx)
 	return unsettled;
 }
 
-static int wait_settled(struct cr_ctx *ctx, ktime_t deadline)
+static int wait_settled(struct cr_ctx *ctx)
 {
 	int n;
 
 	while ((n = settle_gone(ctx)) > 0) {
-		if (ktime_after(ktime_get(), deadline))
+		if (is_late(ctx, READ_ONCE(cr_freeze_timeout_ms)))
 			return cr_fail(ctx, -EBUSY, "%d tasks are exiting and do not end", n);
 		if (fatal_signal_pending(current))
 			return cr_fail(ctx, -EINTR, "killed while freezing the tree");
@@ -451,14 +482,14 @@ static void wait_off_cpu(struct cr_ctx *ctx)
 /* Until nobody is new, and nobody can leave. */
 static int park_all(struct cr_ctx *ctx)
 {
-	ktime_t deadline = ktime_add_ms(ktime_get(), READ_ONCE(cr_freeze_timeout_ms));
 	struct cr_task *t;
 	int found;
 
+	ctx->freeze_begin_ns = ktime_get_ns();
 	do {
 		list_for_each_entry(t, &ctx->tasks, list)
 			ask_to_park(ctx, t);
-		if (wait_for_all(ctx, deadline) || wait_settled(ctx, deadline))
+		if (wait_for_all(ctx) || wait_settled(ctx))
 			return ctx->err;
 		found = cr_tree_walk(ctx);
 		if (found < 0)

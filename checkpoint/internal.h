@@ -288,6 +288,7 @@ enum cr_hold {
  * @parked: checkpoint: while the task is in cr_park(), see freeze.c
  * @queued: @work was given to the task, and holds a reference to @ctx
  * @work: checkpoint: parks it; restart: restores it; runs in its own context
+ * @deferred: asked to park as a vfork() child, to be asked again; @work is free
  * @switches: context switches when it was found stopped
  * @mm: checkpoint: leaders only, while the tree is dumped; referenced, like @files
  *      and @fs, because a task that is stopped by job control may be killed
@@ -321,6 +322,7 @@ struct cr_task {
 	struct hlist_node parked;
 	bool queued;
 	struct callback_head work;
+	bool deferred;
 	unsigned long switches;
 	struct mm_struct *mm;
 	struct files_struct *files;
@@ -516,6 +518,7 @@ enum cr_barrier {
  * @task_hash: checkpoint: @tasks by task pointer
  * @spares: checkpoint: unused &struct cr_task for the walk under a lock
  * @nr_spares: entries of @spares
+ * @freeze_begin_ns: when cr_freeze() began, CLOCK_MONOTONIC
  * @freeze_start_ns: when the first task parked, CLOCK_MONOTONIC
  * @time_ns: CLOCK_REALTIME at the freeze
  * @monotonic_ns: CLOCK_MONOTONIC at the freeze
@@ -584,6 +587,7 @@ struct cr_ctx {
 	struct hlist_head *task_hash;
 	struct list_head spares;
 	u32 nr_spares;
+	u64 freeze_begin_ns;
 	u64 freeze_start_ns;
 	u64 time_ns;
 	u64 monotonic_ns;

@@ -3,6 +3,7 @@
  * Trees that change while they are being stopped.
  */
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -88,6 +89,97 @@ TEST(orphans_of_a_namespace)
 	init = c;
 	init.pid = cr_get_number(&c, "init");
 	cr_keep_often(_metadata, &init, ROUNDS, 0);
+	cr_end(_metadata, &c);
+}
+
+static void start_programs(struct cr_child *c)
+{
+	static char *const args[] = { "true", NULL };
+	int status;
+	pid_t pid;
+
+	while (access(c->go, F_OK)) {
+		CR_CHECK(c, !posix_spawn(&pid, "/bin/true", NULL, NULL, args, NULL));
+		CR_CHECK(c, waitpid(pid, &status, 0) == pid && !status);
+	}
+}
+
+/* As make and shells do: somebody waits in vfork() nearly all the time. */
+static void starters(struct cr_child *c)
+{
+	pid_t pid[NR_MAKERS];
+	int i, status;
+
+	for (i = 0; i < NR_MAKERS; i++) {
+		pid[i] = fork();
+		CR_CHECK(c, pid[i] >= 0);
+		if (!pid[i]) {
+			start_programs(c);
+			_exit(0);
+		}
+	}
+	cr_say_ready(c);
+	for (i = 0; i < NR_MAKERS; i++)
+		CR_CHECK(c, waitpid(pid[i], &status, 0) == pid[i] && !status);
+}
+
+TEST(programs_are_started)
+{
+	struct cr_child c;
+	long crid = -1;
+	int i;
+
+	cr_begin(_metadata, &c, starters);
+	/* on a slow machine it may take longer than it is waited for */
+	EXPECT_GT(ROUNDS, cr_keep_often(_metadata, &c, ROUNDS, EBUSY));
+	for (i = 0; i < ROUNDS && crid < 0; i++) {
+		crid = sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP);
+		ASSERT_TRUE(crid > 0 || errno == EBUSY);
+	}
+	cr_finish(_metadata, &c, "original");
+	cr_load_from(_metadata, &c, crid, -1, 0);
+	cr_finish(_metadata, &c, "copy");
+	EXPECT_EQ(0, sys_checkpoint(crid, -1, CHECKPOINT_DISCARD));
+	cr_end(_metadata, &c);
+}
+
+static void *nothing(void *arg)
+{
+	return NULL;
+}
+
+/* Makes threads that end at once, all the time. */
+static void *make_threads(void *arg)
+{
+	struct cr_child *c = arg;
+	pthread_t thread;
+
+	while (access(c->go, F_OK)) {
+		CR_CHECK(c, !pthread_create(&thread, NULL, nothing, NULL));
+		CR_CHECK(c, !pthread_join(thread, NULL));
+	}
+	return NULL;
+}
+
+static void thread_makers(struct cr_child *c)
+{
+	pthread_t thread[NR_MAKERS];
+	int i;
+
+	for (i = 0; i < NR_MAKERS; i++)
+		CR_CHECK(c, !pthread_create(&thread[i], NULL, make_threads, c));
+	cr_say_ready(c);
+	for (i = 0; i < NR_MAKERS; i++)
+		CR_CHECK(c, !pthread_join(thread[i], NULL));
+}
+
+TEST(threads_come_and_go)
+{
+	struct cr_child c;
+
+	cr_begin(_metadata, &c, thread_makers);
+	cr_keep_often(_metadata, &c, ROUNDS, 0);
+	cr_finish(_metadata, &c, "original");
 	cr_end(_metadata, &c);
 }
 
