@@ -364,7 +364,8 @@ static void connected(struct cr_child *c)
 static int missing_page(struct __test_metadata *_metadata, struct uffdio_register *reg)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	/* poll() of one that may block only says POLLERR */
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	void *page;
 
 	if (fd < 0)
@@ -420,6 +421,7 @@ TEST_F(refuse, locked_outside)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, send_page, &s));
 	fault = (struct pollfd){ .fd = uffd, .events = POLLIN };
 	ASSERT_EQ(1, poll(&fault, 1, CR_WAIT_S * 1000));
+	ASSERT_EQ(POLLIN, fault.revents);
 
 	EXPECT_EQ(-1, sys_checkpoint(c.pid, -1, CHECKPOINT_KEEP));
 	EXPECT_EQ(EBUSY, errno);
