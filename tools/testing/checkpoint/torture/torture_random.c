@@ -26,7 +26,7 @@
 
 /*
  * One way to run stress-ng: its stressor and how many operations. None that makes
- * files (madvise, mmapfork): it does that once more when it is restarted from before,
+ * files (madvise, mmapfork, shm): it does that once more when it is restarted from before,
  * and what it has made is still there.
  */
 static const char *const stressors[][2] = {
@@ -37,8 +37,7 @@ static const char *const stressors[][2] = {
 	{ "--matrix", "20" }, { "--cpu", "20" }, { "--wait", "500" }, { "--itimer", "500" },
 	{ "--memcpy", "5" }, { "--mlock", "20" }, { "--brk", "5000" }, { "--stack", "20" },
 	{ "--sigfd", "500" }, { "--timer", "500" }, { "--eventfd", "3000" },
-	{ "--pipeherd", "500" }, { "--sigsuspend", "500" }, { "--shm", "2" },
-	{ "--vm-splice", "500" },
+	{ "--pipeherd", "500" }, { "--sigsuspend", "500" }, { "--vm-splice", "500" },
 };
 
 #define NR_STRESSORS	(sizeof(stressors) / sizeof(stressors[0]))
