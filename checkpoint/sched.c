@@ -341,7 +341,8 @@ void cr_rlimit_late(struct cr_ctx *ctx)
 	struct cr_task *t;
 
 	list_for_each_entry(t, &ctx->tasks, list) {
-		if (t->leader != t)
+		/* as for all other records that a zombie need not have */
+		if (t->leader != t || cr_img_is_zombie(t))
 			continue;
 		cr_for_each_part(ctx, part, t->process_rec) {
 			if (part->type != CR_IMG_RLIMIT)
