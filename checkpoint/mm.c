@@ -84,6 +84,25 @@ const struct cr_membarrier cr_membarriers[] = {
 /* Flags of the vDSO; it is mapped by the same code again. */
 #define VDSO_FLAGS	(VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP)
 
+static bool owns_pages(const struct vm_area_struct *vma)
+{
+	return vma->anon_vma && !(vma->vm_flags & VM_DROPPABLE);
+}
+
+/* The mappings that may own pages. */
+struct owners {
+	u32 nr;
+	u64 pages;
+};
+
+static void count_owner(struct owners *o, struct vm_area_struct *vma)
+{
+	if (owns_pages(vma)) {
+		o->nr++;
+		o->pages += vma_pages(vma);
+	}
+}
+
 static u32 vma_image_flags(const struct vm_area_struct *vma)
 {
 	const struct cr_vma_flag *f;
@@ -93,7 +112,7 @@ static u32 vma_image_flags(const struct vm_area_struct *vma)
 		if (vma->vm_flags & f->kernel)
 			flags |= f->image;
 	}
-	if (vma->anon_vma && !(vma->vm_flags & VM_DROPPABLE))
+	if (owns_pages(vma))
 		flags |= CR_IMG_VMA_HAS_ANON;
 	return flags;
 }
@@ -336,7 +355,8 @@ static u32 dump_names(struct cr_ctx *ctx, struct mm_struct *mm)
 	return first;
 }
 
-static int dump_vmas(struct cr_ctx *ctx, struct mm_struct *mm, u32 id, u32 name_id)
+static int dump_vmas(struct cr_ctx *ctx, struct mm_struct *mm, u32 id, u32 name_id,
+		     struct owners *owners)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -362,6 +382,7 @@ static int dump_vmas(struct cr_ctx *ctx, struct mm_struct *mm, u32 id, u32 name_
 		if (img->flags & CR_IMG_VMA_HAS_ANON)
 			img->anon_id = cr_anon_id(ctx, vma->anon_vma->root);
 		cr_rec_put(ctx, img, sizeof(*img));
+		count_owner(owners, vma);
 	}
 	return 0;
 }
@@ -434,7 +455,8 @@ static void fill_mm(struct cr_img_mm *img, struct mm_struct *mm)
 }
 
 /* Under mmap_lock. */
-static int dump_locked(struct cr_ctx *ctx, struct mm_struct *mm, u32 id)
+static int dump_locked(struct cr_ctx *ctx, struct mm_struct *mm, u32 id,
+		       struct owners *owners)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -463,14 +485,8 @@ static int dump_locked(struct cr_ctx *ctx, struct mm_struct *mm, u32 id)
 			       mm_pid(ctx, mm));
 	}
 	cr_rec_put(ctx, img, sizeof(*img));
-	return dump_vmas(ctx, mm, id, name_id) ?: ctx->err;
+	return dump_vmas(ctx, mm, id, name_id, owners) ?: ctx->err;
 }
-
-/* The mappings that may own pages. */
-struct owners {
-	u32 nr;
-	u64 pages;
-};
 
 static struct owners owners_of(struct mm_struct *mm)
 {
@@ -478,12 +494,8 @@ static struct owners owners_of(struct mm_struct *mm)
 	struct vm_area_struct *vma;
 	struct owners o = {};
 
-	for_each_vma(vmi, vma) {
-		if (vma_image_flags(vma) & CR_IMG_VMA_HAS_ANON) {
-			o.nr++;
-			o.pages += vma_pages(vma);
-		}
-	}
+	for_each_vma(vmi, vma)
+		count_owner(&o, vma);
 	return o;
 }
 
@@ -512,13 +524,12 @@ static int compare_snap(struct cr_ctx *ctx, struct mm_struct *mm, u32 id,
 int cr_mm_dump(struct cr_ctx *ctx, void *obj, u32 id)
 {
 	struct mm_struct *mm = obj;
-	struct owners owners;
+	struct owners owners = {};
 	int err;
 
 	if (mmap_read_lock_killable(mm))
 		return cr_fail(ctx, -EINTR, "interrupted");
-	err = dump_locked(ctx, mm, id);
-	owners = owners_of(mm);
+	err = dump_locked(ctx, mm, id, &owners);
 	mmap_read_unlock(mm);
 	if (err)
 		return err;
