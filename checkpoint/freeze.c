@@ -204,7 +204,7 @@ static void cr_park(struct callback_head *work)
 			arrive(ctx);
 		else
 			WRITE_ONCE(ctx->disturbed, true);
-	} else if (current->vfork_done) {
+	} else if (READ_ONCE(current->vfork_done)) {
 		cr_arch_park();
 		/* @t is that of look_at() from here on, which asks again */
 		smp_store_release(&t->deferred, true);

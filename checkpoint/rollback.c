@@ -261,7 +261,7 @@ static int check_place(struct cr_ctx *ctx, struct cr_ctx *live)
 {
 	struct task_struct *root = live->root->task;
 	const struct nsproxy *ns;
-	bool gone, other = false;
+	bool gone, other;
 
 	if (ctx->user_ns != ctx->from->user_ns)
 		return cr_fail(ctx, -EOPNOTSUPP,
@@ -269,9 +269,8 @@ static int check_place(struct cr_ctx *ctx, struct cr_ctx *live)
 	task_lock(root);
 	ns = root->nsproxy;
 	gone = !ns;
-	if (ns)
-		other = ns->pid_ns_for_children != ctx->pid_ns ||
-			ns->time_ns_for_children != ns->time_ns;
+	other = ns && (ns->pid_ns_for_children != ctx->pid_ns ||
+		       ns->time_ns_for_children != ns->time_ns);
 	task_unlock(root);
 	if (gone) {
 		cr_root_gone(live);
